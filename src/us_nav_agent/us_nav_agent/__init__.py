@@ -1,0 +1,1 @@
+"""Navigation agents: networks, training, evaluation, policy, bags and the command line."""
