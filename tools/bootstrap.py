@@ -200,7 +200,7 @@ def install_packages() -> None:
 
 
 def colcon_build(package: str) -> None:
-    """Build one ament_cmake package with colcon, straight into the virtual environment, so that nothing need be sourced."""
+    """Build one ament_cmake package with colcon straight into the virtual environment: nothing need be sourced."""
     run(
         VENV / "bin" / "colcon", "--log-base", STAMPS / "colcon_log", "build",
         "--merge-install", "--install-base", VENV, "--build-base", STAMPS / "colcon_build",
