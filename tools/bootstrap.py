@@ -229,9 +229,10 @@ def main() -> int:
     version = sys.version_info[:2]
     try:
         check_python(version)
-        check_venv_module()
-        check_tools()
-        check_headers(sysconfig.get_paths()["include"])
+        if not (STAMPS / "launch").exists():
+            check_venv_module()
+            check_tools()
+            check_headers(sysconfig.get_paths()["include"])
         if not (STAMPS / "environment").exists():
             check_space(shutil.disk_usage(ROOT).free)
         requirements = ROOT / "requirements"
