@@ -41,13 +41,14 @@ def test_missing_headers_name_the_package(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_refused_before_anything_is_installed() -> None:
-    with pytest.raises(bootstrap.SetupError, match="1.0 GiB free"):
+    with pytest.raises(bootstrap.SetupError, match=r"1\.0 GiB free"):
         bootstrap.check_space(2**30)
 
 
 def test_the_wheels_cmake_files_are_pointed_here_and_a_second_time_changes_nothing() -> None:
     original = (
-        'set(A "/opt/python/cp311-cp311/include/python3.11;/opt/python/cp311-cp311/lib/python3.11/site-packages/numpy/_core/include")'
+        'set(A "/opt/python/cp311-cp311/include/python3.11;'
+        '/opt/python/cp311-cp311/lib/python3.11/site-packages/numpy/_core/include")'
         'set(B "/usr/include")'
     )
     once = bootstrap.rewrite_includes(original, "/here/include", "/here/numpy")
