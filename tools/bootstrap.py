@@ -153,7 +153,8 @@ def install_torch(index: str) -> None:
         source = ["--index-url", index]
     elif index:
         print(f"set-up: {index} does not answer, torch comes from pip's own index", flush=True)
-    pip("--no-deps", *source, "-r", "requirements/torch.txt", log="torch")
+    # Another build of the same version counts as installed, so it has to be forced.
+    pip("--no-deps", "--force-reinstall", *source, "-r", "requirements/torch.txt", log="torch")
     # The CPU build's few dependencies come with the lock; a CUDA build also needs the CUDA libraries that it names.
     query = (
         "from importlib.metadata import requires; print(any('nvidia' in r or 'cuda' in r for r in requires('torch')))"
