@@ -46,7 +46,7 @@ def test_actions_start_at_zero_and_the_newest_comes_first() -> None:
     assert memory.vector().tolist() == [0.0] * 12
     memory.push(3)
     memory.push(0)
-    assert memory.vector().tolist() == [1, 0, 0, 0] + [0, 0, 0, 1] + [0, 0, 0, 0]
+    assert memory.vector().tolist() == [1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
     assert memory.vector().dtype == np.float32
 
 
