@@ -82,7 +82,11 @@ class GridSubject:
         Raises:
             DatasetError: the file is missing, broken or no grey image of that size.
         """
-        return read_frame(self.frames_dir / frame_name(index))
+        return read_frame(self.frame_file(index))
+
+    def frame_file(self, index: int) -> Path:
+        """The file of frame ``index``, which may be missing."""
+        return self.frames_dir / frame_name(index)
 
 
 def read_frame(file: Path) -> Frame8:
