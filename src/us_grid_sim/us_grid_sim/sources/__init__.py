@@ -1,0 +1,1 @@
+"""Frame sources: one protocol (``base``), an implementation a file."""
