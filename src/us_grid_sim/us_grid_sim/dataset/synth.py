@@ -1,0 +1,272 @@
+"""Make virtual subjects in the published layout: eleven simulated sweeps a subject, and the record beside them.
+
+A subject is finished when its patient file is there, which is written last. A run that was killed goes on with the
+subjects that are not finished; the same seed gives the same bytes, however many processes work on it.
+"""
+
+import json
+import multiprocessing
+import queue
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from us_grid_sim.bmode.render import Renderer
+from us_grid_sim.dataset.layout import SubjectWriter
+from us_grid_sim.errors import DatasetError
+from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, FRAMES_PER_BIN, ROWS, Bin
+from us_grid_sim.phantom.goal import shows_sacrum
+from us_grid_sim.phantom.record import SubjectRecord, sample_subject
+from us_grid_sim.phantom.subject import contact_pose
+
+FRAMES_PER_SWEEP = 75
+"""Frames of a sweep: five a bin, as many as the grid shows."""
+_BATCH = 15
+_PACKED_FRAME = 160_000
+"""About what a frame takes as PNG [bytes]."""
+
+
+@dataclass(frozen=True)
+class SynthProgress:
+    """How far a run is: frames and subjects done, of those that were missing when it began."""
+
+    done_frames: int
+    total_frames: int
+    finished_subjects: int
+    total_subjects: int
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """What was sampled for one sweep, an array (frames,) each: where the robot was, how hard and how tilted it held.
+
+    Attributes:
+        x, y: place in the patient frame [m].
+        contact_force: [N].
+        tilt: about the patient's x axis, on top of what follows the skin [rad].
+    """
+
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
+    contact_force: npt.NDArray[np.float64]
+    tilt: npt.NDArray[np.float64]
+
+
+def subject_name(index: int) -> str:
+    """Name of virtual subject ``index``; names sort as their indices."""
+    return f"Virtual{index:03d}"
+
+
+def sample_sweep(record: SubjectRecord, row: int, frames: int) -> SweepRecord:
+    """Sample the sweep along grid row ``row``: hand-guided speed, lateral drift, slowly varying force and tilt."""
+    rng = np.random.default_rng([record.seed, record.index, 1000 + row])
+
+    def slow(deviation: float) -> npt.NDArray[np.float64]:
+        """A smooth random curve over the sweep with this standard deviation."""
+        knots = rng.standard_normal(8) * deviation
+        return np.interp(np.linspace(0, 7, frames), np.arange(8), knots)
+
+    length = COLUMNS * COLUMN_PITCH
+    along = (np.arange(frames) + 0.5) / frames * length - length / 2
+    middle = Bin(row, 0).center[1]
+    return SweepRecord(
+        x=along + slow(0.0015) + rng.normal(0.0, 0.0004, frames),
+        y=middle + slow(0.0012) + rng.normal(0.0, 0.0003, frames),
+        contact_force=np.clip(1.2 + slow(0.3), 0.3, 2.0),
+        tilt=np.clip(slow(np.deg2rad(1.5)), -0.08, 0.08),
+    )
+
+
+def write_virtual_subject(
+    root: Path,
+    record: SubjectRecord,
+    frames_per_sweep: int = FRAMES_PER_SWEEP,
+    report: Callable[[int], None] | None = None,
+) -> Path:
+    """Render and write one subject; returns its patient file.
+
+    Args:
+        root: the data set's folder.
+        record: the subject.
+        frames_per_sweep: frames of each of the eleven sweeps, at least five.
+        report: called with the number of frames written since the last call.
+
+    Raises:
+        DatasetError: a file cannot be written, or the subject is already there.
+    """
+    renderer = Renderer(record)
+    poses: list[npt.NDArray[np.float64]] = []
+    name = subject_name(record.index)
+    with SubjectWriter(root, name) as writer:
+        for row in range(ROWS):
+            sweep = sample_sweep(record, row, frames_per_sweep)
+            views = zip(sweep.x, sweep.y, sweep.contact_force, sweep.tilt, strict=True)
+            poses += [contact_pose(renderer.phantom, *view) for view in views]
+            for first in range(0, frames_per_sweep, _BATCH):
+                part = slice(first, min(first + _BATCH, frames_per_sweep))
+                batch = np.stack(poses[row * frames_per_sweep :][part])
+                for frame, x, y in zip(
+                    renderer.render(batch, sweep.contact_force[part]), sweep.x[part], sweep.y[part], strict=True
+                ):
+                    writer.add(frame, x, y)
+                if report:
+                    report(len(batch))
+
+        def goals(bins: npt.NDArray[np.int32]) -> list[Bin]:
+            """The bins whose nearest frame shows the sacrum."""
+            nearest = {Bin.from_state(state): int(index) for state, index in enumerate(bins[:, :, 0].flat)}
+            return [position for position, index in nearest.items() if shows_sacrum(renderer.phantom, poses[index])]
+
+        record_file(root, name).write_text(_record_text(record, frames_per_sweep))
+        return writer.finish(goals)
+
+
+def record_file(root: Path, name: str) -> Path:
+    """Where the record of a virtual subject lies."""
+    return root / f"Sacrum_{name}" / "record.json"
+
+
+def _record_text(record: SubjectRecord, frames_per_sweep: int) -> str:
+    content = {"subject": json.loads(record.to_json()), "frames_per_sweep": frames_per_sweep}
+    return json.dumps(content, indent=1) + "\n"
+
+
+def synthesize(
+    root: Path,
+    *,
+    subjects: Iterable[int] = range(34),
+    seed: int = 0,
+    frames_per_sweep: int = FRAMES_PER_SWEEP,
+    workers: int | None = None,
+    progress: Callable[[SynthProgress], None] | None = None,
+) -> list[Path]:
+    """Write virtual subjects, those that are not there yet; returns the patient files of all.
+
+    Args:
+        root: the data set's folder.
+        subjects: indices within the cohort ``seed``.
+        seed: of the cohort.
+        frames_per_sweep: at least five frames times 15 bins are needed for bins that differ.
+        workers: processes; None: as many as there are cores.
+        progress: called now and then.
+
+    Raises:
+        DatasetError: another cohort lies in ``root``, the disk is full or a file cannot be written;
+            finished subjects stay.
+    """
+    if frames_per_sweep < FRAMES_PER_BIN:
+        raise DatasetError(root, None, f"{frames_per_sweep} frames a sweep", f"at least {FRAMES_PER_BIN}")
+    records = [sample_subject(seed, index) for index in subjects]
+    missing = [record for record in records if not _is_finished(root, record, frames_per_sweep)]
+    _check_space(root, len(missing) * ROWS * frames_per_sweep * _PACKED_FRAME)
+    tracker = _Tracker(len(missing), ROWS * frames_per_sweep, progress)
+    count = min(workers or multiprocessing.cpu_count(), len(missing))
+    if count <= 1:
+        for record in missing:
+            write_virtual_subject(root, record, frames_per_sweep, tracker.add)
+            tracker.finished()
+    else:
+        _in_parallel(root, missing, frames_per_sweep, count, tracker)
+    return [root / "Patient_files" / f"{subject_name(record.index)}.txt" for record in records]
+
+
+def _is_finished(root: Path, record: SubjectRecord, frames_per_sweep: int) -> bool:
+    """Whether a subject is there; DatasetError where another one of the same name is."""
+    name = subject_name(record.index)
+    patient_file = root / "Patient_files" / f"{name}.txt"
+    if not patient_file.exists():
+        return False
+    file = record_file(root, name)
+    if not file.exists() or file.read_text() != _record_text(record, frames_per_sweep):
+        raise DatasetError(
+            patient_file,
+            None,
+            "a subject of another seed or size is already there",
+            "an empty folder, or the same seed",
+        )
+    return True
+
+
+def _check_space(root: Path, needed: int) -> None:
+    """DatasetError where the disk has clearly no room for what is to come."""
+    existing = next(folder for folder in (root, *root.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise DatasetError(
+            root, None, f"{free / 1e9:.1f} GB free", f"about {needed / 1e9:.1f} GB: free some or choose another folder"
+        )
+
+
+class _Tracker:
+    """Adds up what was done and tells the caller."""
+
+    def __init__(self, subjects: int, frames: int, progress: Callable[[SynthProgress], None] | None) -> None:
+        self._subjects, self._frames, self._progress = subjects, frames, progress
+        self._done_frames = self._done_subjects = 0
+
+    def add(self, frames: int) -> None:
+        self._done_frames += frames
+        self._tell()
+
+    def finished(self) -> None:
+        self._done_subjects += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._progress:
+            total = self._subjects * self._frames
+            self._progress(SynthProgress(self._done_frames, total, self._done_subjects, self._subjects))
+
+
+_reports: Any = None
+"""In a worker process: the queue for numbers of frames written."""
+
+
+def _start_worker(reports: Any) -> None:
+    """One torch thread a process: the processes share the cores."""
+    global _reports
+    _reports = reports
+    torch.set_num_threads(1)
+
+
+def _work(root: Path, record: SubjectRecord, frames_per_sweep: int) -> None:
+    write_virtual_subject(root, record, frames_per_sweep, _reports.put)
+
+
+def _in_parallel(
+    root: Path, records: list[SubjectRecord], frames_per_sweep: int, workers: int, tracker: _Tracker
+) -> None:
+    """Write the subjects in processes; at an error or Ctrl-C those not yet begun are dropped."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        reports = manager.Queue()
+        with ProcessPoolExecutor(workers, context, _start_worker, (reports,)) as pool:
+            futures = [pool.submit(_work, root, record, frames_per_sweep) for record in records]
+            try:
+                pending: set[Future[None]] = set(futures)
+                while pending:
+                    done, pending = wait(pending, timeout=0.2)
+                    for frames in _drain(reports):
+                        tracker.add(frames)
+                    for future in done:
+                        future.result()
+                        tracker.finished()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _drain(reports: Any) -> Iterator[int]:
+    """What lies in the queue now."""
+    while True:
+        try:
+            yield reports.get_nowait()
+        except queue.Empty:
+            return
