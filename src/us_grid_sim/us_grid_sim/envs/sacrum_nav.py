@@ -11,7 +11,6 @@ from gymnasium import spaces
 
 from us_grid_sim.dataset.grid import PreprocessedGrid, draw_frame, load_grid
 from us_grid_sim.dataset.layout import Split, subjects_of
-from us_grid_sim.envs.example import example_grid
 from us_grid_sim.envs.observation import VIEWS
 from us_grid_sim.envs.render import draw_view
 from us_grid_sim.envs.rules import Reward, Rewards, Step, Termination, ends_at_stop, ends_in_goal
@@ -247,7 +246,9 @@ def _subjects(
     if data is not None:
         subjects = [load_grid(file, preprocess) for file in subjects_of(Path(data), split)]
     elif subjects is None:
-        subjects = [example_grid()]
+        from us_grid_sim.envs.example import example_grid  # renders with torch, which nothing else here needs
+
+        subjects = [example_grid(preprocess)]
     if not subjects:
         raise ValueError("subjects is empty; an environment needs at least one")
     if len({grid.frames.shape[1:] for grid in subjects}) > 1:
