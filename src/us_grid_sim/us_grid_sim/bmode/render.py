@@ -4,7 +4,6 @@ A first renderer: each scan line is evaluated at its depth samples (layers, scat
 log-compressed and scan-converted. Not modelled yet: diffraction, refraction, speckle from individual scatterers.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -61,7 +60,7 @@ class Renderer:
         maps = np.stack([phantom.skin, phantom.fat, phantom.bone, phantom.lateral, phantom.along])
         self._maps = torch.from_numpy(maps.astype(np.float32))
 
-    def render(self, poses: Array, contact_force: Sequence[float] | float = 1.0) -> npt.NDArray[np.uint8]:
+    def render(self, poses: Array, contact_force: npt.ArrayLike = 1.0) -> npt.NDArray[np.uint8]:
         """Frames (n, 600, 800) seen at ``poses`` (n, 4, 4) of ``us_probe`` in the patient frame [m].
 
         ``contact_force`` [N], one or one a pose, decides how well the transducer couples.
@@ -148,7 +147,7 @@ class Renderer:
         return torch.where(below < 0.0, torch.zeros_like(level), torch.where(below < SKIN, level * _db(10.0), level))
 
     def _interfaces(self, below: Tensor, fat: Tensor, lateral: Tensor, along: Tensor) -> Tensor:
-        """Echoes of skin, thoracolumbar fascia, the septum beside the multifidus and, cranial of the pelvis, the flank."""
+        """Echoes of skin, thoracolumbar fascia, the septum beside the multifidus and, above the pelvis, the flank."""
         side = lateral.abs()
         echo = 2.5 * torch.exp(-((below / 0.0006) ** 2))
         echo = echo + 2.2 * torch.exp(-(((below - fat) / 0.0006) ** 2))

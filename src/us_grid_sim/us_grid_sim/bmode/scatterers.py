@@ -49,11 +49,10 @@ def make_scatterers(seed: int, blur: float) -> Scatterers:
     noise = torch.complex(torch.randn(SHAPE, generator=generator), torch.randn(SHAPE, generator=generator))
     echo = _blur(noise, (1.5, 0.9 * blur, 0.9 * blur))
     envelope = echo.abs()
+    envelope = envelope / envelope.square().mean().sqrt()
     streaks = _blur(torch.randn(SHAPE, generator=generator).to(torch.complex64), (3.0, 7.0, 1.8)).real
-    return Scatterers(
-        (envelope / envelope.square().mean().sqrt()).contiguous(),
-        ((streaks - streaks.mean()) / streaks.std()).contiguous(),
-    )
+    streaks = (streaks - streaks.mean()) / streaks.std()
+    return Scatterers(envelope.contiguous(), streaks.contiguous())
 
 
 def read(volume: Tensor, x: Tensor, y: Tensor, depth: Tensor) -> Tensor:
@@ -65,7 +64,7 @@ def read(volume: Tensor, x: Tensor, y: Tensor, depth: Tensor) -> Tensor:
 
 
 def smooth_lines(image: Tensor, near: float, far: float) -> Tensor:
-    """Blur (n, depth, lines) laterally, from standard deviation ``near`` [lines] at the top to ``far`` at the bottom."""
+    """Blur (n, depth, lines) laterally: standard deviation ``near`` [lines] at the top, ``far`` at the bottom."""
     offsets = torch.arange(-4, 5, dtype=image.dtype, device=image.device)
 
     def blurred(width: float) -> Tensor:

@@ -41,7 +41,7 @@ class Structure(IntEnum):
 
 
 def _bump(distance: Array, radius: float) -> Array:
-    """How much deeper a rounded bone lies ``distance`` from its crest: a circle's profile, NO_BONE beyond ``radius``."""
+    """How much deeper a rounded bone lies ``distance`` from its crest: half a circle's profile, NO_BONE beyond it."""
     inside = np.abs(distance) < radius
     drop = radius - np.sqrt(np.maximum(radius**2 - distance**2, 0.0))
     return np.where(inside, 0.5 * drop, NO_BONE)

@@ -80,12 +80,9 @@ def sample(field: npt.NDArray[np.generic], x: Array, y: Array, *, nearest: bool 
     i, j = row.astype(int), column.astype(int)
     a, b = row - i, column - j
     values = np.asarray(field, dtype=np.float64)
-    return (
-        (1 - a) * (1 - b) * values[i, j]
-        + (1 - a) * b * values[i, j + 1]
-        + a * (1 - b) * values[i + 1, j]
-        + a * b * values[i + 1, j + 1]
-    )
+    near = (1 - b) * values[i, j] + b * values[i, j + 1]
+    far = (1 - b) * values[i + 1, j] + b * values[i + 1, j + 1]
+    return np.asarray((1 - a) * near + a * far)
 
 
 def contact_pose(phantom: Phantom, x: float, y: float, contact_force: float, tilt: float = 0.0) -> Array:
