@@ -1,0 +1,112 @@
+"""Virtual subjects on disk: whole or not there, resumable, and the same bytes from the same seed."""
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from us_grid_sim.dataset import synth
+from us_grid_sim.dataset.layout import list_subjects, read_subject
+from us_grid_sim.dataset.synth import SynthProgress, record_file, sample_sweep, subject_name, synthesize
+from us_grid_sim.errors import DatasetError
+from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, ROWS, Bin
+from us_grid_sim.phantom.record import SubjectRecord, sample_subject
+
+FRAMES = 15
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("*")) if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("cohort")
+    synthesize(root, subjects=[0, 1], frames_per_sweep=FRAMES, workers=2)
+    return root
+
+
+def test_a_subject_is_in_the_published_layout_with_its_record(cohort: Path) -> None:
+    files = list_subjects(cohort)
+    assert [file.stem for file in files] == ["Virtual000", "Virtual001"]
+    subject = read_subject(files[1])
+    assert subject.positions.shape == (ROWS * FRAMES, 2)
+    assert subject.goals
+    assert subject.frame(0).shape == (600, 800)
+    content = json.loads(record_file(cohort, "Virtual001").read_text())
+    assert SubjectRecord.from_json(json.dumps(content["subject"])) == sample_subject(0, 1)
+
+
+def test_one_process_and_two_write_the_same_bytes(cohort: Path, tmp_path: Path) -> None:
+    synthesize(tmp_path, subjects=[1], frames_per_sweep=FRAMES, workers=1)
+    alone = contents(tmp_path)
+    assert len(alone) == ROWS * FRAMES + 3
+    assert {name: data for name, data in contents(cohort).items() if name in alone} == alone
+
+
+def test_finished_subjects_are_kept_and_unfinished_ones_made_again(
+    cohort: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(cohort)
+    (cohort / "Patient_files" / "Virtual001.txt").unlink()
+    made: list[int] = []
+    original = synth.write_virtual_subject
+    monkeypatch.setattr(synth, "write_virtual_subject", lambda *a: made.append(a[1].index) or original(*a))
+    reports: list[SynthProgress] = []
+    synthesize(cohort, subjects=[0, 1], frames_per_sweep=FRAMES, workers=1, progress=reports.append)
+    assert made == [1]
+    assert contents(cohort) == before
+    assert reports[-1] == SynthProgress(ROWS * FRAMES, ROWS * FRAMES, 1, 1)
+
+
+def test_another_seed_does_not_mix_with_what_is_there(cohort: Path) -> None:
+    with pytest.raises(DatasetError, match=r"Virtual000\.txt: a subject of another seed or size is already there"):
+        synthesize(cohort, subjects=[0], seed=5, frames_per_sweep=FRAMES)
+
+
+def test_a_disk_that_fills_up_is_said_and_leaves_no_half_subject(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+    original = Path.write_bytes
+
+    def full(self: Path, data: bytes) -> int:
+        nonlocal written
+        written += 1
+        if written > 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DatasetError, match="the disk is full; expected free space"):
+        synthesize(tmp_path, subjects=[0], frames_per_sweep=FRAMES, workers=1)
+    assert list_files(tmp_path / "Patient_files") == []
+
+
+def list_files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+def test_a_disk_with_no_room_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 10**6
+
+    monkeypatch.setattr(synth.shutil, "disk_usage", lambda _: Usage)
+    with pytest.raises(DatasetError, match=r"0\.0 GB free; expected about 0\.1 GB"):
+        synthesize(tmp_path / "new", subjects=[0])
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_sweep_follows_its_row_from_end_to_end_with_jitter() -> None:
+    sweep = sample_sweep(sample_subject(0, 3), row=2, frames=75)
+    half = COLUMNS * COLUMN_PITCH / 2
+    assert sweep.x[0] == pytest.approx(-half, abs=0.01)
+    assert sweep.x[-1] == pytest.approx(half, abs=0.01)
+    assert np.abs(sweep.y - Bin(2, 0).center[1]).max() < 0.01
+    assert 0.0003 < np.std(np.diff(sweep.x)) < 0.002
+    assert sweep.contact_force.min() >= 0.3
+    assert sweep.contact_force.max() <= 2.0
+    assert subject_name(7) == "Virtual007"
