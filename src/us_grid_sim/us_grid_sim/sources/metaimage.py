@@ -219,6 +219,8 @@ def _read(file: Path) -> tuple[dict[str, str], npt.NDArray[np.uint8], tuple[floa
 
 def _corner(file: Path, roi: tuple[int, int, int, int] | None, width: int, height: int) -> tuple[int, int]:
     """The top left pixel of the region in an image of ``width`` by ``height``."""
+    if width < FRAME_WIDTH or height < FRAME_HEIGHT:
+        raise SourceError(f"{file}: DimSize: images of {width}x{height}; expected {FRAME_WIDTH}x{FRAME_HEIGHT} or more")
     if roi is None:
         roi = ((width - FRAME_WIDTH) // 2, (height - FRAME_HEIGHT) // 2, FRAME_WIDTH, FRAME_HEIGHT)
     x, y = roi[:2]
