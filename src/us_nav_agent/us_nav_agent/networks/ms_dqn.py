@@ -1,0 +1,89 @@
+"""The dueling network with memory of Hase et al. 2020 (eq. 3 and 4) and its stop classifier."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH
+from us_grid_sim.preprocess import Preprocess
+
+from us_nav_agent.networks.blocks import Trunk, normalised
+
+MOVES = 4
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Shape of both networks; it is kept in the checkpoint.
+
+    Attributes:
+        height, width: of the picture that the networks see [px].
+        roi: (x, y, width, height) of the region of the frame that is resized to it [px].
+        widths: channels of the four stages of the trunk.
+        hidden: units of the hidden layer of each stream.
+        frames: frames in memory, the current one included.
+        actions: actions in memory.
+    """
+
+    height: int
+    width: int
+    roi: tuple[int, int, int, int]
+    widths: tuple[int, int, int, int]
+    hidden: int
+    frames: int = 3
+    actions: int = 5
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """From an 800 x 600 frame to what the networks see."""
+        return Preprocess(self.height, self.width, self.roi)
+
+
+PRESETS = {
+    # The middle 428 columns are the array of the simulated screen, the rest is black.
+    "lite": NetworkConfig(64, 64, (186, 0, 428, 600), (16, 32, 64, 128), 128),
+    "paper": NetworkConfig(258, 272, (0, 0, FRAME_WIDTH, FRAME_HEIGHT), (64, 128, 256, 512), 512),
+}
+
+
+class Values(NamedTuple):
+    """What the dueling network says: Q(s, a) (n, 4) and V(s) (n,)."""
+
+    q: Tensor
+    state: Tensor
+
+
+def _stream(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+
+
+class MsDqn(nn.Module):
+    """Q = V + A - mean(A); V from the frames alone, A from the frames and the action memory."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.trunk = Trunk(config.frames, config.height, config.width, config.widths)
+        self.value = _stream(self.trunk.size, config.hidden, 1)
+        self.advantage = _stream(self.trunk.size + config.actions * MOVES, config.hidden, MOVES)
+
+    def forward(self, frames: Tensor, actions: Tensor) -> Values:
+        """Values of frames uint8 (n, frames, h, w), current first, and action memories float (n, actions * 4)."""
+        features = self.trunk(normalised(frames))
+        state = self.value(features)
+        advantage = self.advantage(torch.cat([features, actions], dim=1))
+        return Values(state + advantage - advantage.mean(dim=1, keepdim=True), state[:, 0])
+
+
+class StopClassifier(nn.Module):
+    """Whether a frame shows the target: the same trunk on the current frame, one logit."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.trunk = Trunk(1, config.height, config.width, config.widths)
+        self.head = _stream(self.trunk.size, config.hidden, 1)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Logits (n,) of frames uint8 (n, 1, h, w)."""
+        logits: Tensor = self.head(self.trunk(normalised(frames)))
+        return logits[:, 0]
