@@ -257,14 +257,16 @@ def test_parts_are_injected() -> None:
 # ---------------------------------------------------------------- rules, as properties
 
 
+def test_the_rewards_are_those_of_the_reference() -> None:
+    assert Rewards() == Rewards(closer=0.05, further=-0.1, correct_stop=1.0, incorrect_stop=-0.25, border=-0.1)
+
+
 @given(bins, st.sampled_from([UP, DOWN, LEFT, RIGHT]), st.lists(bins, min_size=1, max_size=4))
 def test_a_move_is_rewarded_by_its_change_of_distance(before: Bin, action: Action, goals: list[Bin]) -> None:
     step = Step(before, action, tuple(goals))
     change = goal_distance(step.after, step.goals) - goal_distance(before, step.goals)
-    if step.after == before:
-        assert Rewards()(step) == -0.1, "the border"
-    else:
-        assert Rewards()(step) == (0.05 if change < 0 else -0.1)
+    rewards = Rewards(closer=1.0, further=2.0, border=3.0)
+    assert rewards(step) == (3.0 if step.after == before else 1.0 if change < 0 else 2.0)
     assert step.correct == (change < 0)
     assert not ends_at_stop(step)
 

@@ -81,11 +81,13 @@ def test_other_settings_have_their_own_cache(patient_file: Path, reads: list[int
 
 
 def test_a_changed_frame_makes_the_cache_stale(patient_file: Path) -> None:
-    load_grid(patient_file, SMALL)
+    """Also where it is as large as the one before."""
     file = read_subject(patient_file).frame_file(2)
-    file.write_bytes(cv2.imencode(".png", np.full((600, 800), 99, np.uint8))[1].tobytes())
-    os.utime(file, ns=(1, 1))  # even where the clock of the file system is coarse
-    assert load_grid(patient_file, SMALL).frames[1, 0, 0] == 99
+    for time, grey in enumerate((98, 99)):
+        frame = np.full((600, 800), grey, np.uint8)
+        file.write_bytes(cv2.imencode(".png", frame, [cv2.IMWRITE_PNG_COMPRESSION, 0])[1].tobytes())
+        os.utime(file, ns=(time, time))
+        assert load_grid(patient_file, SMALL).frames[1, 0, 0] == grey
 
 
 def test_a_changed_patient_file_makes_the_cache_stale(patient_file: Path) -> None:
