@@ -63,6 +63,7 @@ class MsDqn(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
+        self.config = config
         self.trunk = Trunk(config.frames, config.height, config.width, config.widths)
         self.value = _stream(self.trunk.size, config.hidden, 1)
         self.advantage = _stream(self.trunk.size + config.actions * MOVES, config.hidden, MOVES)

@@ -1,0 +1,128 @@
+"""The learner: stable-baselines3's DQN with double Q-learning, prioritized replay and a dueling policy."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from gymnasium import spaces
+from stable_baselines3 import DQN
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import PyTorchObs
+from stable_baselines3.dqn.policies import DQNPolicy
+from torch import Tensor
+from torch.nn import functional
+
+from us_nav_agent.networks.ms_dqn import MsDqn, NetworkConfig
+from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
+from us_nav_agent.training.augment import augment_actions, augment_frames, mirror_moves, sample_augmentation
+
+
+class FrameBank:
+    """All frames of the training subjects, uint8 (N, h, w), held once; a checkpoint does not carry them."""
+
+    def __init__(self, frames: npt.NDArray[np.uint8]) -> None:
+        self.frames = torch.from_numpy(frames)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.frames = torch.empty(0, 1, 1, dtype=torch.uint8)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FrameBank":
+        return self
+
+
+class ReferenceQNetwork(BasePolicy):  # type: ignore[misc]
+    """Q-values of observations by reference: frame numbers are looked up in the bank."""
+
+    def __init__(
+        self, observation_space: spaces.Dict, action_space: spaces.Discrete, config: NetworkConfig, bank: FrameBank
+    ) -> None:
+        super().__init__(observation_space, action_space)
+        self.bank = bank
+        self.network = MsDqn(config)
+
+    def frames(self, obs: PyTorchObs) -> Tensor:
+        """The frames uint8 (n, frames, h, w) that observations refer to."""
+        return self.bank.frames[obs["frames"].long().cpu()].to(self.device)
+
+    def forward(self, obs: PyTorchObs) -> Tensor:
+        """Q-values (n, 4)."""
+        q: Tensor = self.network(self.frames(obs), obs["actions"].float()).q
+        return q
+
+    def _predict(self, observation: PyTorchObs, deterministic: bool = True) -> Tensor:
+        return self(observation).argmax(dim=1)
+
+
+class ReferencePolicy(DQNPolicy):  # type: ignore[misc]
+    """stable-baselines3's DQN policy around our network."""
+
+    def __init__(self, *args: Any, config: NetworkConfig, bank: FrameBank, **kwargs: Any) -> None:
+        self._config, self._bank = config, bank
+        super().__init__(*args, **kwargs)
+
+    def make_q_net(self) -> ReferenceQNetwork:
+        """A new network on the policy's device."""
+        return ReferenceQNetwork(self.observation_space, self.action_space, self._config, self._bank).to(self.device)
+
+
+def double_q_target(next_q: Tensor, next_q_target: Tensor, rewards: Tensor, dones: Tensor, gamma: float) -> Tensor:
+    """The target r + gamma * Q_target(s', argmax Q(s')) (n, 1), of Q-values (n, 4) (van Hasselt et al. 2016)."""
+    chosen = next_q.argmax(dim=1, keepdim=True)
+    return rewards + (1.0 - dones) * gamma * next_q_target.gather(1, chosen)
+
+
+class PrioritizedDoubleDQN(DQN):  # type: ignore[misc]
+    """DQN with double Q-learning, importance weights, augmentation and an epsilon of each environment's own."""
+
+    replay_buffer: PrioritizedReplayBuffer
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        """Update the network ``gradient_steps`` times."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        generator = torch.Generator().manual_seed(int(self._n_updates) + 7919 * int(self.seed or 0))
+        self.replay_buffer.beta = 1.0 - 0.6 * self._current_progress_remaining
+        losses = []
+        for _ in range(gradient_steps):
+            batch = self.replay_buffer.sample(batch_size)
+            record = sample_augmentation(batch_size, generator)
+
+            def values(network: ReferenceQNetwork, obs: PyTorchObs, record: Any = record) -> Tensor:
+                frames = augment_frames(network.frames(obs), record)
+                q = network.network(frames, augment_actions(obs["actions"].float(), record)).q
+                return mirror_moves(q, record.mirror)
+
+            with torch.no_grad():
+                next_q = values(self.q_net, batch.next_observations)
+                next_target = values(self.q_net_target, batch.next_observations)
+                target = double_q_target(next_q, next_target, batch.rewards, batch.dones, self.gamma)
+            current = values(self.q_net, batch.observations).gather(1, batch.actions.long())
+            loss = (batch.weights * functional.smooth_l1_loss(current, target, reduction="none")).mean()
+            self.policy.optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+            self.policy.optimizer.step()
+            errors = (current - target).detach().cpu().numpy()[:, 0].astype(np.float64)
+            self.replay_buffer.update_priorities(batch.indices, errors)
+            losses.append(float(loss.detach()))
+        self._n_updates += gradient_steps
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/loss", float(np.mean(losses)))
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[npt.NDArray[np.int64], Any]:
+        """Actions (n,) for a batch of observations: greedy, or each at random with probability epsilon."""
+        actions, state = self.policy.predict(observation, state, episode_start, deterministic)
+        if not deterministic:
+            random = np.random.rand(*np.shape(actions)) < self.exploration_rate
+            actions = np.where(random, np.random.randint(self.action_space.n, size=np.shape(actions)), actions)
+        return actions, state

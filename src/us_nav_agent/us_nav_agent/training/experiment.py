@@ -1,0 +1,107 @@
+"""Experiments: what is trained and how, as a YAML file."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from us_nav_agent.errors import TrainingError
+from us_nav_agent.networks.ms_dqn import PRESETS, NetworkConfig
+
+FOLDER = Path(__file__).resolve().parents[1] / "config" / "experiments"
+
+
+@dataclass(frozen=True)
+class StopSettings:
+    """How the stop classifier is trained: epochs over the over-sampled frames, batch size and learning rate."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class DqnSettings:
+    """How the Q network is trained, in the terms of stable-baselines3's DQN.
+
+    Attributes:
+        steps: environment steps in all.
+        environments: environments that are stepped together.
+        gradient_steps: updates after each step of all environments.
+        batch_size, learning_rate, buffer_size, gamma: as usual.
+        learning_starts: environment steps before the first update.
+        target_update: environment steps between copies to the target network.
+        exploration_fraction, final_epsilon: epsilon falls from 1 to the final one in this fraction of the steps.
+        alpha: prioritisation.
+        evaluate_every: environment steps between evaluations on the validation subjects.
+    """
+
+    steps: int
+    environments: int
+    gradient_steps: int
+    batch_size: int
+    learning_rate: float
+    buffer_size: int
+    gamma: float
+    learning_starts: int
+    target_update: int
+    exploration_fraction: float
+    final_epsilon: float
+    alpha: float
+    evaluate_every: int
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment file says, and its name."""
+
+    name: str
+    preset: str
+    stop: StopSettings
+    dqn: DqnSettings
+
+    @property
+    def network(self) -> NetworkConfig:
+        """Shape of the networks."""
+        return PRESETS[self.preset]
+
+
+def _fill(kind: type[Any], values: object, file: Path, place: str) -> Any:
+    """An instance of a settings class from a mapping with exactly its fields, of their types."""
+    fields = {field.name: field.type for field in dataclasses.fields(kind)}
+    if not isinstance(values, dict) or set(values) != set(fields):
+        given = sorted(map(str, values)) if isinstance(values, dict) else values
+        raise TrainingError(f"{file}: {place} has {given}; expected exactly {sorted(fields)}")
+    for name, value in values.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or value < 0 or (fields[name] is int and not isinstance(value, int)):
+            wanted = "whole number" if fields[name] is int else "number"
+            raise TrainingError(f"{file}: {place}.{name} is {value!r}; expected a {wanted}, 0 or more")
+    return kind(**{name: fields[name](value) for name, value in values.items()})
+
+
+def load_experiment(name_or_path: str | Path) -> Experiment:
+    """Read an experiment by its name in config/experiments/ or by its path.
+
+    Raises:
+        TrainingError: there is no such file, or it has another content than an experiment.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".yaml":
+        path = FOLDER / f"{name_or_path}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+        raise TrainingError(f"no experiment {str(name_or_path)!r}; there is {known}, or name a .yaml file") from None
+    except yaml.YAMLError as error:
+        raise TrainingError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
+    expected = {"preset", "stop", "dqn"}
+    if not isinstance(content, dict) or set(content) != expected:
+        raise TrainingError(f"{path}: an experiment has exactly the keys {sorted(expected)}")
+    if content["preset"] not in PRESETS:
+        raise TrainingError(f"{path}: preset {content['preset']!r}; there are {', '.join(PRESETS)}")
+    stop = _fill(StopSettings, content["stop"], path, "stop")
+    return Experiment(path.stem, content["preset"], stop, _fill(DqnSettings, content["dqn"], path, "dqn"))

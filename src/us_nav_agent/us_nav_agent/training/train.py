@@ -1,0 +1,235 @@
+"""A training run: stop classifier, then Q network, the best model by validation, resumable at any moment.
+
+A run folder holds run.json (what it was made from), stop.pt, dqn.zip and replay.pkl (the latest state), best.pt and
+evaluations.json, the TensorBoard log, and at its end model.safetensors. Only training subjects are walked on; the
+validation subjects choose threshold and model; test subjects are never loaded.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from us_grid_sim.dataset.grid import PreprocessedGrid, load_grid
+from us_grid_sim.dataset.layout import subjects_of
+from us_grid_sim.envs.sacrum_nav import SacrumNavEnv
+
+from us_nav_agent.errors import TrainingError
+from us_nav_agent.networks.ms_dqn import MsDqn, StopClassifier
+from us_nav_agent.policy import save_policy
+from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
+from us_nav_agent.rollout import run_all
+from us_nav_agent.training.dqn import FrameBank, PrioritizedDoubleDQN, ReferencePolicy
+from us_nav_agent.training.experiment import Experiment
+from us_nav_agent.training.stop import train_stop
+
+
+@dataclass(frozen=True)
+class TrainProgress:
+    """How far a run is: the stage (data, stop or dqn), steps done and in all, and a word on the latest result."""
+
+    stage: str
+    done: int
+    total: int
+    note: str = ""
+
+
+Report = Callable[[TrainProgress], None]
+
+
+def _quiet(progress: TrainProgress) -> None:
+    """Say nothing."""
+
+
+def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Report = _quiet) -> Path:
+    """Run an experiment, or go on with the one in ``out``; returns the model file.
+
+    Ctrl-C saves what is done; the same call goes on from there (with other random numbers than without the break).
+
+    Raises:
+        DatasetError: the data set is not there, or is malformed.
+        TrainingError: ``out`` holds another run.
+    """
+    splits = {split: subjects_of(data, split) for split in ("train", "validation")}
+    _claim(out, experiment, seed, {split: [file.stem for file in files] for split, files in splits.items()})
+    grids: dict[str, list[PreprocessedGrid]] = {"train": [], "validation": []}
+    total = sum(map(len, splits.values()))
+    for split, files in splits.items():
+        for file in files:
+            grids[split].append(load_grid(file, experiment.network.preprocess))
+            progress(TrainProgress("data", sum(map(len, grids.values())), total))
+    stop, threshold = _stop(experiment, grids, seed, out, progress)
+    best = _q_network(experiment, grids, seed, out, stop, threshold, progress)
+    return save_policy(out / "model.safetensors", experiment.network, best, stop, threshold)
+
+
+def _claim(out: Path, experiment: Experiment, seed: int, subjects: dict[str, list[str]]) -> None:
+    """Write what the run is made from, or check that ``out`` holds the same run."""
+    content = {"experiment": asdict(experiment), "seed": seed, "subjects": subjects}
+    text = json.dumps(content, indent=1) + "\n"
+    file = out / "run.json"
+    if file.exists() and file.read_text() != text:
+        raise TrainingError(f"{file}: another run is here; name another folder with --out, or remove this one")
+    out.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def _stop(
+    experiment: Experiment, grids: dict[str, list[PreprocessedGrid]], seed: int, out: Path, progress: Report
+) -> tuple[StopClassifier, float]:
+    """The trained stop classifier and its threshold, from the run folder where it is finished."""
+    file = out / "stop.pt"
+    network = StopClassifier(experiment.network)
+    if file.exists():
+        saved = torch.load(file, weights_only=True)
+        network.load_state_dict(saved["network"])
+        return network.eval(), float(saved["threshold"])
+    network, threshold, accuracy = train_stop(
+        experiment.network,
+        experiment.stop,
+        grids["train"],
+        grids["validation"],
+        seed,
+        lambda done, total: progress(TrainProgress("stop", done, total)),
+    )
+    _save(file, {"network": network.state_dict(), "threshold": threshold, "accuracy": accuracy})
+    return network, threshold
+
+
+def _save(file: Path, content: dict[str, Any]) -> None:
+    """Write a torch file whole or not at all."""
+    partial = file.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.replace(file)
+
+
+def _environments(grids: Sequence[PreprocessedGrid], count: int) -> tuple[VecMonitor, FrameBank]:
+    """Environments that walk on all training subjects and share one bank of frames."""
+    made = [SacrumNavEnv(subjects=grids, stop=False, observation="reference") for _ in range(count)]
+    for environment in made[1:]:
+        environment.frame_bank = made[0].frame_bank
+    return VecMonitor(DummyVecEnv([lambda one=one: one for one in made])), FrameBank(made[0].frame_bank)
+
+
+def _q_network(
+    experiment: Experiment,
+    grids: dict[str, list[PreprocessedGrid]],
+    seed: int,
+    out: Path,
+    stop: StopClassifier,
+    threshold: float,
+    progress: Report,
+) -> MsDqn:
+    """Train the Q network, from the latest state where there is one; returns the best by validation."""
+    settings = experiment.dqn
+    environments, bank = _environments(grids["train"], settings.environments)
+    learner = PrioritizedDoubleDQN(
+        ReferencePolicy,
+        environments,
+        learning_rate=settings.learning_rate,
+        buffer_size=settings.buffer_size,
+        learning_starts=settings.learning_starts,
+        batch_size=settings.batch_size,
+        gamma=settings.gamma,
+        train_freq=1,
+        gradient_steps=settings.gradient_steps,
+        replay_buffer_class=PrioritizedReplayBuffer,
+        replay_buffer_kwargs={"alpha": settings.alpha, "seed": seed},
+        target_update_interval=settings.target_update,
+        exploration_fraction=settings.exploration_fraction,
+        exploration_final_eps=settings.final_epsilon,
+        policy_kwargs={"config": experiment.network, "bank": bank},
+        tensorboard_log=str(out / "tensorboard"),
+        seed=seed,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )
+    state = out / "dqn.zip"
+    if state.exists():
+        _restore(learner, out)
+    keeper = _Keeper(out, grids["validation"], stop, threshold, settings.evaluate_every, settings.steps, progress)
+    try:
+        left = settings.steps - learner.num_timesteps
+        if left > 0:
+            learner.learn(left, callback=keeper, reset_num_timesteps=not state.exists(), tb_log_name="dqn")
+    except KeyboardInterrupt:
+        keeper.checkpoint()
+        raise
+    best = MsDqn(experiment.network)
+    best.load_state_dict(torch.load(out / "best.pt", weights_only=True)["network"])
+    return best.eval()
+
+
+def _restore(learner: PrioritizedDoubleDQN, out: Path) -> None:
+    """Take up the latest state of a run that was broken off."""
+    learner.set_parameters(str(out / "dqn.zip"), device=learner.device)
+    learner.load_replay_buffer(str(out / "replay.pkl"))
+    counters = json.loads((out / "counters.json").read_text())
+    learner.num_timesteps, learner._n_updates = counters["steps"], counters["updates"]
+    learner._n_calls = counters["calls"]
+
+
+class _Keeper(BaseCallback):  # type: ignore[misc]
+    """Evaluates on the validation subjects now and then, keeps the best network and saves the latest state."""
+
+    def __init__(
+        self,
+        out: Path,
+        grids: Sequence[PreprocessedGrid],
+        stop: StopClassifier,
+        threshold: float,
+        every: int,
+        total: int,
+        progress: Report,
+    ) -> None:
+        super().__init__()
+        self._out, self._grids, self._stop, self._threshold = out, grids, stop, threshold
+        self._every, self._total, self._report, self._note = every, total, progress, ""
+        file = out / "evaluations.json"
+        self._history: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+
+    def _on_step(self) -> bool:
+        before = self.num_timesteps - self.training_env.num_envs
+        if self.num_timesteps // self._every > before // self._every or self.num_timesteps >= self._total:
+            self._evaluate()
+            self.checkpoint()
+        self._report(TrainProgress("dqn", self.num_timesteps, self._total, self._note))
+        return True
+
+    def _evaluate(self) -> None:
+        """Median reachability over the validation subjects, as in the paper; the mean decides between equals."""
+        network: MsDqn = self.model.q_net.network
+        network.eval()
+        weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+        on_cpu = MsDqn(network.config)
+        on_cpu.load_state_dict(weights)
+        runs = run_all(on_cpu.eval(), self._stop, self._threshold, self._grids, seed=0)
+        reached = runs.reached.mean(axis=1)
+        correct = float((runs.correct / runs.actions).mean())
+        entry = {
+            "steps": self.num_timesteps,
+            "median_reachability": float(np.median(reached)),
+            "mean_reachability": float(reached.mean()),
+            "policy_correctness": correct,
+        }
+        score = (entry["median_reachability"], entry["mean_reachability"])
+        if all(score > (old["median_reachability"], old["mean_reachability"]) for old in self._history):
+            _save(self._out / "best.pt", {"network": weights})
+        self._history.append(entry)
+        (self._out / "evaluations.json").write_text(json.dumps(self._history, indent=1) + "\n")
+        for name, value in entry.items():
+            self.logger.record(f"eval/{name}", value)
+        self._note = f"validation reachability {score[0]:.1%} median, {score[1]:.1%} mean, correctness {correct:.1%}"
+
+    def checkpoint(self) -> None:
+        """Save the latest state; each file is replaced whole."""
+        self.model.save(self._out / "dqn.partial.zip", exclude=["policy_kwargs"])
+        (self._out / "dqn.partial.zip").replace(self._out / "dqn.zip")
+        self.model.save_replay_buffer(self._out / "replay.partial.pkl")
+        (self._out / "replay.partial.pkl").replace(self._out / "replay.pkl")
+        counters = {"steps": self.num_timesteps, "updates": self.model._n_updates, "calls": self.model._n_calls}
+        (self._out / "counters.json").write_text(json.dumps(counters) + "\n")
