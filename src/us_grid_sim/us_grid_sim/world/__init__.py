@@ -1,0 +1,1 @@
+"""Plants: what the bridge drives where there is no robot. They satisfy ``iiwa_bridge.types.Plant`` by their shape."""
