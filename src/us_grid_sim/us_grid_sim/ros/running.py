@@ -1,0 +1,54 @@
+"""What every node's main does: start, spin, end cleanly on SIGINT and SIGTERM, say an error in one line."""
+
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+
+from us_grid_sim.errors import UsGridSimError
+
+
+class RunningNode(Protocol):
+    """What ``run`` needs of a node beside rclpy's Node."""
+
+    finished: bool
+    """Whether the node has nothing more to do."""
+    exit_code: int
+    """0 where all went well."""
+
+    def close(self) -> None:
+        """Give back what the node holds."""
+        ...
+
+
+def run(make: Callable[[], Node], errors: tuple[type[Exception], ...] = (UsGridSimError,), threads: int = 4) -> int:
+    """Spin a node until it has finished or a signal comes; returns the exit status.
+
+    Args:
+        make: makes the node, which satisfies RunningNode.
+        errors: exceptions of ``make`` that are the user's to mend: one line, exit status 1.
+        threads: of the executor.
+    """
+    rclpy.init()
+    node = None
+    code = 0
+    try:
+        node = make()
+        executor = MultiThreadedExecutor(threads)
+        executor.add_node(node)
+        while rclpy.ok() and not node.finished:
+            executor.spin_once(timeout_sec=0.1)
+        code = node.exit_code
+    except errors as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        code = 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        code = node.exit_code if node is not None else 0
+    finally:
+        if node is not None:
+            node.close()
+        rclpy.try_shutdown()
+    return code
