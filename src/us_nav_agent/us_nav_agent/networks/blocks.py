@@ -1,7 +1,8 @@
 """The ResNet-18 trunk of Hase et al. 2020: no batch normalisation, no final average pooling.
 
 Without normalisation a residual network explodes at the usual initialisation, so each residual branch ends in a
-convolution that starts at zero and every block begins as its shortcut (Zhang et al. 2019, Fixup initialization).
+convolution whose weights start at zero: every block begins as its shortcut plus a small constant bias, whatever the
+depth (after Zhang et al. 2019, Fixup initialization, without its extra scalar parameters).
 """
 
 from collections.abc import Sequence
