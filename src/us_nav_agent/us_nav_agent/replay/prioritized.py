@@ -67,6 +67,11 @@ class PrioritizedReplayBuffer(DictReplayBuffer):  # type: ignore[misc]
         self._tree = SumTree(self.buffer_size * self.n_envs)
         self._highest = 1.0
 
+    @property
+    def priorities(self) -> npt.NDArray[np.float64]:
+        """The priorities (buffer_size * n_envs,), by step and then by environment; 0 where nothing is stored."""
+        return self._tree.priorities
+
     def add(self, *args: Any, **kwargs: Any) -> None:
         """Add a transition of every environment, at the highest priority so far: each is looked at once."""
         places = self.pos * self.n_envs + np.arange(self.n_envs)
@@ -78,7 +83,7 @@ class PrioritizedReplayBuffer(DictReplayBuffer):  # type: ignore[misc]
         indices = self._tree.sample(batch_size, self._rng)
         row, column = np.divmod(indices, self.n_envs)
         stored = self.buffer_size * self.n_envs if self.full else self.pos * self.n_envs
-        share = self._tree.priorities[indices] / self._tree.total
+        share = self.priorities[indices] / self._tree.total
         weights = (stored * share) ** -self.beta
         done = self.dones[row, column] * (1 - self.timeouts[row, column])
         return PrioritizedSamples(

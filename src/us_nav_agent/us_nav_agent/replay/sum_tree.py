@@ -35,12 +35,13 @@ class SumTree:
         """Set priorities; where an index stands twice the last value counts.
 
         Raises:
-            ValueError: a priority is negative or not finite, or an index is out of range.
+            ValueError: a priority is negative or not finite, or there is no such place.
         """
         if not (np.isfinite(priorities).all() and (priorities >= 0).all()):
             raise ValueError("priorities must be finite and not negative")
-        if indices.size and not (indices.min() >= 0 and indices.max() < self.capacity):
-            raise ValueError(f"index {indices.max()} is not one of {self.capacity} places")
+        outside = indices[(indices < 0) | (indices >= self.capacity)]
+        if outside.size:
+            raise ValueError(f"place {outside[0]} is not in the tree; its places are 0 to {self.capacity - 1}")
         nodes = indices + self._leaves
         self._nodes[nodes] = priorities
         nodes = np.unique(nodes)
