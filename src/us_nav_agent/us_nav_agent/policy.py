@@ -132,6 +132,7 @@ def save_policy(path: Path, config: NetworkConfig, q: MsDqn, stop: StopClassifie
     content = {"network": asdict(config), "threshold": threshold}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(weights, path, {"kind": _KIND, "config": json.dumps(content, sort_keys=True)})
+    path.chmod(0o644)
     digest_file(path).write_text(f"{_digest(path)}  {path.name}\n")
     return path
 

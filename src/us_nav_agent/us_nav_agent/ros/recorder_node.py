@@ -113,7 +113,8 @@ class RecorderNode(Node):
                 self._writer.close()
             except BagError as error:
                 self._fail(error)
-        self.get_logger().info(f"{self._writer.messages} messages in {self.config.bag}")
+        # Not by the logger: after a signal it can no longer publish.
+        print(f"{self._writer.messages} messages in {self.config.bag}", flush=True)
 
 
 def main() -> None:
