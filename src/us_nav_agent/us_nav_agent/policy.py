@@ -5,7 +5,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -126,14 +126,27 @@ class Policy:
 
 
 def save_policy(path: Path, config: NetworkConfig, q: MsDqn, stop: StopClassifier, threshold: float) -> Path:
-    """Write both networks to ``path`` (.safetensors) and its SHA-256 beside it; returns ``path``."""
+    """Write both networks to ``path`` (.safetensors) and its SHA-256 beside it; returns ``path``.
+
+    Raises:
+        ModelError: the file cannot be written; what was there before is kept.
+    """
     weights = {f"q_network.{name}": value.contiguous() for name, value in q.state_dict().items()}
     weights |= {f"stop_classifier.{name}": value.contiguous() for name, value in stop.state_dict().items()}
     content = {"network": asdict(config), "threshold": threshold}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, path, {"kind": _KIND, "config": json.dumps(content, sort_keys=True)})
-    path.chmod(0o644)
-    digest_file(path).write_text(f"{_digest(path)}  {path.name}\n")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(weights, partial, {"kind": _KIND, "config": json.dumps(content, sort_keys=True)})
+        partial.chmod(0o644)
+        digest = _digest(partial)
+        partial.replace(path)
+        digest_file(path).write_text(f"{digest}  {path.name}\n")
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: cannot write the model ({error}); free space or choose another folder") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     return path
 
 
@@ -154,7 +167,11 @@ def load_policy(name_or_path: str | Path) -> Policy:
     if metadata.get("kind") != _KIND:
         raise ModelError(f"{path}: holds {metadata.get('kind')!r}; expected a model of kind {_KIND!r}")
     config, threshold = _read_config(path, metadata)
-    q, stop = MsDqn(config), StopClassifier(config)
+    try:
+        q, stop = MsDqn(config), StopClassifier(config)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        problem = str(error).splitlines()[0]
+        raise ModelError(f"{path}: no network has the shape it names ({problem}); train or copy it again") from None
     for prefix, network in (("q_network.", q), ("stop_classifier.", stop)):
         part = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
         try:
@@ -196,11 +213,14 @@ def check_digest(path: Path) -> str:
     """
     try:
         expected = digest_file(path).read_text().split()[0]
-    except (OSError, IndexError):
+    except (OSError, IndexError, UnicodeDecodeError):
         raise ModelError(
             f"{path}: no SHA-256 in {digest_file(path).name} beside it; copy it along, or write it with sha256sum"
         ) from None
-    actual = _digest(path)
+    try:
+        actual = _digest(path)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); make it readable or copy it again") from None
     if actual != expected:
         raise ModelError(
             f"{path}: corrupt, its SHA-256 is {actual[:12]}... and should be {expected[:12]}...; copy it again"
