@@ -45,9 +45,11 @@ def stop_probabilities(
     stop: StopClassifier, frames: npt.NDArray[np.uint8], batch: int = 256
 ) -> npt.NDArray[np.float32]:
     """Probability (n,) that each of the frames uint8 (n, h, w) shows the target."""
-    parts = torch.from_numpy(frames).unsqueeze(1).split(batch)
+    pictures = torch.from_numpy(frames).unsqueeze(1)
     with torch.inference_mode():
-        return np.concatenate([torch.sigmoid(stop(part)).numpy() for part in parts])
+        parts = [stop(pictures[first : first + batch]) for first in range(0, len(pictures), batch)]
+        probabilities: npt.NDArray[np.float32] = torch.sigmoid(torch.cat(parts)).numpy()
+    return probabilities
 
 
 def _moves() -> Ints:
@@ -115,7 +117,13 @@ def _walk(
         correct[going] += distances[subject[going], after] < distances[subject[going], state[going]]
         state[going] = after
     reached = stopped & is_goal[subject, state]
-    return Runs(*(values.reshape(shape) for values in (taken, correct, stopped, state, reached)))
+    return Runs(
+        actions=taken.reshape(shape),
+        correct=correct.reshape(shape),
+        stopped=stopped.reshape(shape),
+        state=state.reshape(shape),
+        reached=reached.reshape(shape),
+    )
 
 
 def _greedy(

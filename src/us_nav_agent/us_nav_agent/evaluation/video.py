@@ -1,6 +1,9 @@
 """A short video of a run: each decided frame with what the policy made of it, beside the path over the grid."""
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,11 +67,26 @@ def _draw_q(canvas: Image, step: RunStep, left: int, top: int) -> None:
     low, high = float(step.q_values.min()), float(step.q_values.max())
     for index, value in enumerate(step.q_values[:4]):
         y = top + 26 * index
-        length = round(300 * (float(value) - low) / max(high - low, 1e-6))
+        length = round(220 * (float(value) - low) / max(high - low, 1e-6))
         colour = _PATH if index == int(step.q_values.argmax()) else (110, 110, 110)
         _write(canvas, _NAMES[index], (left, y + 15))
         cv2.rectangle(canvas, (left + 88, y + 2), (left + 88 + length, y + 18), colour, -1)
-        _write(canvas, f"{value:+.3f}", (left + 330, y + 15), 0.45)
+        _write(canvas, f"{value:+.3f}", (left + 322, y + 15), 0.5)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep FFmpeg's remark that WebM has no four-letter code for VP8, which is of no consequence, off the screen."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nothing)
+        os.close(kept)
 
 
 def write_video(steps: Sequence[RunStep], goals: Sequence[Bin], file: Path) -> Path:
@@ -79,7 +97,8 @@ def write_video(steps: Sequence[RunStep], goals: Sequence[Bin], file: Path) -> P
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     height, width = _SIZE
-    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"VP80"), FPS, (width, height))
+    with _silence():
+        writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"VP80"), FPS, (width, height))
     if not writer.isOpened():
         raise UsNavAgentError(f"{file}: this OpenCV cannot write VP8 video; install opencv-python-headless from PyPI")
     try:

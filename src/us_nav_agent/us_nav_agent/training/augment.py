@@ -4,6 +4,7 @@ A left-right mirrored back is a back too: a mirrored frame stands for a place on
 mirror image comes with its action memory and Q-values swapped.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,10 @@ class Augmentation:
     turn: Tensor
     zoom: Tensor
     gamma: Tensor
+
+    def to(self, device: torch.device | str) -> "Augmentation":
+        """The same record on ``device``."""
+        return Augmentation(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
 
 
 def sample_augmentation(count: int, generator: torch.Generator) -> Augmentation:

@@ -19,10 +19,10 @@ from us_nav_agent.training.augment import augment_actions, augment_frames, mirro
 
 
 class FrameBank:
-    """All frames of the training subjects, uint8 (N, h, w), held once; a checkpoint does not carry them."""
+    """All frames of the training subjects, uint8 (N, h, w), held once on ``device``; a checkpoint carries none."""
 
-    def __init__(self, frames: npt.NDArray[np.uint8]) -> None:
-        self.frames = torch.from_numpy(frames)
+    def __init__(self, frames: npt.NDArray[np.uint8], device: torch.device | str = "cpu") -> None:
+        self.frames = torch.from_numpy(frames).to(device)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -46,7 +46,7 @@ class ReferenceQNetwork(BasePolicy):  # type: ignore[misc]
 
     def frames(self, obs: PyTorchObs) -> Tensor:
         """The frames uint8 (n, frames, h, w) that observations refer to."""
-        return self.bank.frames[obs["frames"].long().cpu()].to(self.device)
+        return self.bank.frames[obs["frames"].long()]
 
     def forward(self, obs: PyTorchObs) -> Tensor:
         """Q-values (n, 4)."""
@@ -66,7 +66,9 @@ class ReferencePolicy(DQNPolicy):  # type: ignore[misc]
 
     def make_q_net(self) -> ReferenceQNetwork:
         """A new network on the policy's device."""
-        return ReferenceQNetwork(self.observation_space, self.action_space, self._config, self._bank).to(self.device)
+        network = ReferenceQNetwork(self.observation_space, self.action_space, self._config, self._bank)
+        network.to(self.device)
+        return network
 
 
 def double_q_target(next_q: Tensor, next_q_target: Tensor, rewards: Tensor, dones: Tensor, gamma: float) -> Tensor:
@@ -89,7 +91,7 @@ class PrioritizedDoubleDQN(DQN):  # type: ignore[misc]
         losses = []
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample(batch_size)
-            record = sample_augmentation(batch_size, generator)
+            record = sample_augmentation(batch_size, generator).to(self.device)
 
             def values(network: ReferenceQNetwork, obs: PyTorchObs, record: Any = record) -> Tensor:
                 frames = augment_frames(network.frames(obs), record)
@@ -103,7 +105,7 @@ class PrioritizedDoubleDQN(DQN):  # type: ignore[misc]
             current = values(self.q_net, batch.observations).gather(1, batch.actions.long())
             loss = (batch.weights * functional.smooth_l1_loss(current, target, reduction="none")).mean()
             self.policy.optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
             self.policy.optimizer.step()
             errors = (current - target).detach().cpu().numpy()[:, 0].astype(np.float64)

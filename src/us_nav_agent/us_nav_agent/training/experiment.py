@@ -1,6 +1,7 @@
 """Experiments: what is trained and how, as a YAML file."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,17 +69,29 @@ class Experiment:
         return PRESETS[self.preset]
 
 
+_SHARES = {"gamma", "exploration_fraction", "final_epsilon", "alpha"}
+
+
+def _wanted(name: str, kind: type[int] | type[float]) -> str:
+    """What a setting may be, in words."""
+    if name in _SHARES:
+        return "a number from 0 to 1"
+    return "a whole number above 0" if kind is int else "a number above 0"
+
+
 def _fill(kind: type[Any], values: object, file: Path, place: str) -> Any:
     """An instance of a settings class from a mapping with exactly its fields, of their types."""
-    fields = {field.name: field.type for field in dataclasses.fields(kind)}
+    fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(kind)}
     if not isinstance(values, dict) or set(values) != set(fields):
         given = sorted(map(str, values)) if isinstance(values, dict) else values
         raise TrainingError(f"{file}: {place} has {given}; expected exactly {sorted(fields)}")
     for name, value in values.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or value < 0 or (fields[name] is int and not isinstance(value, int)):
-            wanted = "whole number" if fields[name] is int else "number"
-            raise TrainingError(f"{file}: {place}.{name} is {value!r}; expected a {wanted}, 0 or more")
+        if isinstance(value, bool) or not isinstance(value, int if fields[name] is int else int | float):
+            valid = False
+        else:
+            valid = 0 <= value <= 1 if name in _SHARES else 0 < value < math.inf
+        if not valid:
+            raise TrainingError(f"{file}: {place}.{name} is {value!r}; expected {_wanted(name, fields[name])}")
     return kind(**{name: fields[name](value) for name, value in values.items()})
 
 

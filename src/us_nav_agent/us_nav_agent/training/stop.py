@@ -80,7 +80,7 @@ def train_stop(
             logits = network(augment_frames(pictures, record))
             loss = functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels[indices]).float())
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             done += 1

@@ -108,12 +108,16 @@ def _save(file: Path, content: dict[str, Any]) -> None:
     partial.replace(file)
 
 
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _environments(grids: Sequence[PreprocessedGrid], count: int) -> tuple[VecMonitor, FrameBank]:
     """Environments that walk on all training subjects and share one bank of frames."""
     made = [SacrumNavEnv(subjects=grids, stop=False, observation="reference") for _ in range(count)]
     for environment in made[1:]:
         environment.frame_bank = made[0].frame_bank
-    return VecMonitor(DummyVecEnv([lambda one=one: one for one in made])), FrameBank(made[0].frame_bank)
+    return VecMonitor(DummyVecEnv([lambda one=one: one for one in made])), FrameBank(made[0].frame_bank, _device())
 
 
 def _q_network(
@@ -146,7 +150,7 @@ def _q_network(
         policy_kwargs={"config": experiment.network, "bank": bank},
         tensorboard_log=str(out / "tensorboard"),
         seed=seed,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=_device(),
     )
     state = out / "dqn.zip"
     if state.exists():
