@@ -46,7 +46,8 @@ class ReferenceQNetwork(BasePolicy):  # type: ignore[misc]
 
     def frames(self, obs: PyTorchObs) -> Tensor:
         """The frames uint8 (n, frames, h, w) that observations refer to."""
-        return self.bank.frames[obs["frames"].long()]
+        frames: Tensor = self.bank.frames[obs["frames"].long()]
+        return frames
 
     def forward(self, obs: PyTorchObs) -> Tensor:
         """Q-values (n, 4)."""
@@ -54,7 +55,8 @@ class ReferenceQNetwork(BasePolicy):  # type: ignore[misc]
         return q
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = True) -> Tensor:
-        return self(observation).argmax(dim=1)
+        best: Tensor = self(observation).argmax(dim=1)
+        return best
 
 
 class ReferencePolicy(DQNPolicy):  # type: ignore[misc]

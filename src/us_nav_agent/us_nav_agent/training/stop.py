@@ -1,6 +1,8 @@
 """Training of the stop classifier: the minority class over-sampled, frames augmented, the threshold from validation."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,8 @@ from us_nav_agent.training.experiment import StopSettings
 
 Frames = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.bool_]
+
+_PARTS = ("network", "optimizer", "schedule")
 
 
 def labelled_frames(grids: Sequence[PreprocessedGrid]) -> tuple[Frames, Labels]:
@@ -50,6 +54,47 @@ def choose_threshold(probabilities: npt.NDArray[np.float32], labels: Labels) -> 
     return max((upper + lower) / 2, 1e-6)
 
 
+class _Learner:
+    """What one epoch hands to the next: network, optimizer, schedule and random numbers."""
+
+    def __init__(self, config: NetworkConfig, settings: StopSettings, seed: int, batches: int) -> None:
+        torch.manual_seed(seed)
+        self.rng, self.generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+        self.network = StopClassifier(config)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.learning_rate, weight_decay=1e-2)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, settings.learning_rate, total_steps=settings.epochs * batches
+        )
+        self.epochs = 0
+
+    def update(self, frames: Frames, labels: Labels) -> None:
+        """One step on a batch, augmented."""
+        pictures = torch.from_numpy(frames).unsqueeze(1)
+        logits = self.network(augment_frames(pictures, sample_augmentation(len(labels), self.generator)))
+        loss = functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels).float())
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+
+    def save(self, file: Path) -> None:
+        """Write the state whole or not at all."""
+        state: dict[str, Any] = {name: getattr(self, name).state_dict() for name in _PARTS}
+        state |= {"epochs": self.epochs, "rng": self.rng.bit_generator.state, "generator": self.generator.get_state()}
+        partial = file.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(file)
+
+    def restore(self, file: Path) -> None:
+        """Take up the state in ``file``."""
+        state = torch.load(file, weights_only=True)
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        self.epochs = state["epochs"]
+        self.rng.bit_generator.state = state["rng"]
+        self.generator.set_state(state["generator"])
+
+
 def train_stop(
     config: NetworkConfig,
     settings: StopSettings,
@@ -57,36 +102,38 @@ def train_stop(
     validation: Sequence[PreprocessedGrid],
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    state: Path | None = None,
 ) -> tuple[StopClassifier, float, float]:
     """Train the classifier.
+
+    Args:
+        config: shape of the network.
+        settings: how it is trained.
+        train: subjects to learn from.
+        validation: subjects to choose the threshold on.
+        seed: of the weights, the batches and the augmentation.
+        progress: called with the updates done and in all.
+        state: file that is written after each epoch; where it is there, the training goes on from it, with the same
+            result as without a break.
 
     Returns:
         The classifier, its threshold and its accuracy on the validation subjects, both chosen on those alone.
     """
-    torch.manual_seed(seed)
-    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    network = StopClassifier(config)
     frames, labels = labelled_frames(train)
-    check_frames, check_labels = labelled_frames(validation)
-    optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=1e-2)
-    total = settings.epochs * len(balanced_batches(labels, settings.batch_size, np.random.default_rng(0)))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=total)
-    done = 0
-    for _ in range(settings.epochs):
-        network.train()
-        for indices in balanced_batches(labels, settings.batch_size, rng):
-            pictures = torch.from_numpy(frames[indices]).unsqueeze(1)
-            record = sample_augmentation(len(indices), generator)
-            logits = network(augment_frames(pictures, record))
-            loss = functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels[indices]).float())
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            done += 1
+    batches = len(balanced_batches(labels, settings.batch_size, np.random.default_rng(0)))
+    learner = _Learner(config, settings, seed, batches)
+    if state and state.exists():
+        learner.restore(state)
+    while learner.epochs < settings.epochs:
+        learner.network.train()
+        for number, indices in enumerate(balanced_batches(labels, settings.batch_size, learner.rng), 1):
+            learner.update(frames[indices], labels[indices])
             if progress:
-                progress(done, total)
-    network.eval()
-    probabilities = stop_probabilities(network, check_frames)
+                progress(learner.epochs * batches + number, settings.epochs * batches)
+        learner.epochs += 1
+        if state:
+            learner.save(state)
+    check_frames, check_labels = labelled_frames(validation)
+    probabilities = stop_probabilities(learner.network.eval(), check_frames)
     threshold = choose_threshold(probabilities, check_labels)
-    return network, threshold, float(((probabilities >= threshold) == check_labels).mean())
+    return learner.network, threshold, float(((probabilities >= threshold) == check_labels).mean())

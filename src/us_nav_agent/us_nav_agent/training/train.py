@@ -1,8 +1,9 @@
 """A training run: stop classifier, then Q network, the best model by validation, resumable at any moment.
 
-A run folder holds run.json (what it was made from), stop.pt, dqn.zip and replay.pkl (the latest state), best.pt and
-evaluations.json, the TensorBoard log, and at its end model.safetensors. Only training subjects are walked on; the
-validation subjects choose threshold and model; test subjects are never loaded.
+A run folder holds run.json (what it was made from), stop.pt (stop_state.pt while it is trained), dqn.zip, replay.pkl
+and counters.json (the latest state), best.pt and evaluations.json, the TensorBoard log, and at its end
+model.safetensors. Only training subjects are walked on; the validation subjects choose threshold and model; test
+subjects are never loaded.
 """
 
 import json
@@ -96,6 +97,7 @@ def _stop(
         grids["validation"],
         seed,
         lambda done, total: progress(TrainProgress("stop", done, total)),
+        out / "stop_state.pt",
     )
     _save(file, {"network": network.state_dict(), "threshold": threshold, "accuracy": accuracy})
     return network, threshold
@@ -105,6 +107,13 @@ def _save(file: Path, content: dict[str, Any]) -> None:
     """Write a torch file whole or not at all."""
     partial = file.with_suffix(".partial")
     torch.save(content, partial)
+    partial.replace(file)
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    partial = file.with_suffix(".partial")
+    partial.write_text(text)
     partial.replace(file)
 
 
@@ -161,7 +170,8 @@ def _q_network(
         if left > 0:
             learner.learn(left, callback=keeper, reset_num_timesteps=not state.exists(), tb_log_name="dqn")
     except KeyboardInterrupt:
-        keeper.checkpoint()
+        if keeper.n_calls:
+            keeper.checkpoint()
         raise
     best = MsDqn(experiment.network)
     best.load_state_dict(torch.load(out / "best.pt", weights_only=True)["network"])
@@ -169,7 +179,7 @@ def _q_network(
 
 
 def _restore(learner: PrioritizedDoubleDQN, out: Path) -> None:
-    """Take up the latest state of a run that was broken off."""
+    """Take up the latest state of a run that was broken off: networks, optimizer, replay and schedules."""
     learner.set_parameters(str(out / "dqn.zip"), device=learner.device)
     learner.load_replay_buffer(str(out / "replay.pkl"))
     counters = json.loads((out / "counters.json").read_text())
@@ -224,16 +234,16 @@ class _Keeper(BaseCallback):  # type: ignore[misc]
         if all(score > (old["median_reachability"], old["mean_reachability"]) for old in self._history):
             _save(self._out / "best.pt", {"network": weights})
         self._history.append(entry)
-        (self._out / "evaluations.json").write_text(json.dumps(self._history, indent=1) + "\n")
+        _write(self._out / "evaluations.json", json.dumps(self._history, indent=1) + "\n")
         for name, value in entry.items():
             self.logger.record(f"eval/{name}", value)
         self._note = f"validation reachability {score[0]:.1%} median, {score[1]:.1%} mean, correctness {correct:.1%}"
 
     def checkpoint(self) -> None:
-        """Save the latest state; each file is replaced whole."""
-        self.model.save(self._out / "dqn.partial.zip", exclude=["policy_kwargs"])
-        (self._out / "dqn.partial.zip").replace(self._out / "dqn.zip")
+        """Save the latest state; each file is replaced whole, and the one that says there is a state comes last."""
         self.model.save_replay_buffer(self._out / "replay.partial.pkl")
         (self._out / "replay.partial.pkl").replace(self._out / "replay.pkl")
         counters = {"steps": self.num_timesteps, "updates": self.model._n_updates, "calls": self.model._n_calls}
-        (self._out / "counters.json").write_text(json.dumps(counters) + "\n")
+        _write(self._out / "counters.json", json.dumps(counters) + "\n")
+        self.model.save(self._out / "dqn.partial.zip", exclude=["policy_kwargs"])
+        (self._out / "dqn.partial.zip").replace(self._out / "dqn.zip")
