@@ -211,7 +211,7 @@ class BridgeNode(LifecycleNode):
         return True
 
     def _publish(self) -> None:
-        if self._loop is None:
+        if self._loop is None or not rclpy.ok():
             return
         measurement = self._loop.measurement
         wrench = measurement.wrench.copy()
@@ -232,6 +232,8 @@ class BridgeNode(LifecycleNode):
         self._wrenches.publish(stamped)
 
     def _report(self) -> None:
+        if not rclpy.ok():
+            return
         loop = self._loop
         fault = loop.fault if loop is not None else "not configured"
         status = DiagnosticStatus(
@@ -254,7 +256,8 @@ class BridgeNode(LifecycleNode):
 
 def _serve_stop(node: BridgeNode) -> None:
     """Serve /probe/stop on an executor and thread of its own, which works while everything else hangs."""
-    stopper = Node("bridge_stop")
+    # A launch file renames the node of this process; this one keeps its name.
+    stopper = Node("bridge_stop", use_global_arguments=False)
 
     def stop(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = node.emergency_stop("stopped by /probe/stop")

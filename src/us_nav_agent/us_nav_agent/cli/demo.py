@@ -118,7 +118,9 @@ def _walk(folder: Path, data: Path, grid: "GridSubject", start: str, seed: int, 
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
         description = read_launch_file(find_launch_file("grid"), arguments, share_of)
-        with Launcher(description, lambda line: console.print(line, style="dim", highlight=False)) as launcher:
+        with Launcher(
+            description, lambda line: console.print(line, style="dim", highlight=False, markup=False)
+        ) as launcher:
             console.print(HEAD, highlight=False)
             outcome = navigate(
                 "sacrum",

@@ -27,6 +27,7 @@ from us_nav_agent.ros.conversions import decision_message
 
 GOAL_SUCCEEDED = 4  # action_msgs/GoalStatus.STATUS_SUCCEEDED
 _POLL = 0.05
+_POSE_WAIT = 1.0
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,7 @@ class PolicyNode(LifecycleNode):
         config = NavigatorConfig(
             goal.max_steps or self.config.max_steps, self.config.frame_timeout, self.config.step_timeout
         )
+        self._await_pose()
         started = self.get_clock().now().nanoseconds
         navigator = Navigator(self._policy, config, time.monotonic(), started)
         pose = self._pose or PoseStamped()
@@ -240,6 +242,12 @@ class PolicyNode(LifecycleNode):
             order = order or navigator.tick(time.monotonic())
             if isinstance(order, End):
                 return self._explained(order)
+
+    def _await_pose(self) -> None:
+        """Give /probe/state a moment to be discovered; a run goes on without it, its feedback says less then."""
+        deadline = time.monotonic() + _POSE_WAIT
+        while self._pose is None and time.monotonic() < deadline:
+            time.sleep(_POLL)
 
     def _feed(self, navigator: Navigator, event: tuple[Any, ...]) -> Order:
         """Hand one event to the navigator."""
