@@ -16,7 +16,7 @@ from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distanc
 from us_nav_agent.evaluation import EvaluationResult, evaluate
 from us_nav_agent.evaluation.metrics import bootstrap_interval, policy_correctness, reachability, summarise
 from us_nav_agent.networks.ms_dqn import NetworkConfig, Values
-from us_nav_agent.policy import Policy, load_policy
+from us_nav_agent.policy import Policy, load_policy, one_thread
 from us_nav_agent.rollout import MAX_ACTIONS, Runs, goal_distances, run_all
 
 GOALS = (Bin(5, 2), Bin(5, 3))
@@ -178,7 +178,8 @@ def test_the_batch_walks_as_the_policy_does_frame_by_frame(
 ) -> None:
     """The same draws, each run on its own through Policy.act: the same actions, ends and counts."""
     policy.threshold = float(np.quantile(stop_probability_of(policy, varied), 0.97))
-    batch = run_all(policy.q_network, policy.stop_classifier, policy.threshold, [varied], seed=3)
+    with one_thread():
+        batch = run_all(policy.q_network, policy.stop_classifier, policy.threshold, [varied], seed=3)
     draws = np.random.default_rng(3)
     drawn = np.stack([draws.integers(FRAMES_PER_BIN, size=BINS) for _ in range(MAX_ACTIONS)])
     monkeypatch.setattr(policy, "preprocess", lambda frame: frame)
@@ -201,7 +202,7 @@ def test_the_batch_walks_as_the_policy_does_frame_by_frame(
 
 
 def stop_probability_of(policy: Policy, grid: PreprocessedGrid) -> np.ndarray:
-    with torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         return torch.sigmoid(policy.stop_classifier(torch.from_numpy(grid.frames)[:, None])).numpy()
 
 
