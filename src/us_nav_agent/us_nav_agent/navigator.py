@@ -32,11 +32,13 @@ class NavigatorConfig:
 
     Attributes:
         max_steps: probe steps.
+        first_frame_timeout: longest wait for the first frame [s]; longer where a source may still be discovered.
         frame_timeout: longest wait for a frame that shows the new place [s].
         step_timeout: longest wait for the result of a step [s].
     """
 
     max_steps: int
+    first_frame_timeout: float
     frame_timeout: float
     step_timeout: float
 
@@ -87,7 +89,7 @@ class Navigator:
         self._after = after
         self.steps = 0
         self._cancelled = False
-        self._wait(Wait.FRAME, now)
+        self._wait(Wait.FRAME, config.first_frame_timeout, now)
 
     @property
     def waits_for(self) -> Wait:
@@ -106,7 +108,7 @@ class Navigator:
             return self._end(True, "target in view", decision)
         if self.steps >= self._config.max_steps:
             return self._end(False, f"target not in view after {self.steps} steps", decision)
-        self._wait(Wait.STEP, now)
+        self._wait(Wait.STEP, self._config.step_timeout, now)
         return Step(decision, *displacement(decision.action))
 
     def on_bad_frame(self, problem: str) -> Order:
@@ -119,7 +121,7 @@ class Navigator:
             return None
         self.steps += 1
         self._after = stamp
-        self._wait(Wait.FRAME, now)
+        self._wait(Wait.FRAME, self._config.frame_timeout, now)
         return self._end(False, "cancelled") if self._cancelled else None
 
     def on_step_failed(self, reason: str) -> Order:
@@ -138,12 +140,11 @@ class Navigator:
         if self._waits is Wait.NOTHING or now < self._deadline:
             return None
         if self._waits is Wait.FRAME:
-            return self._end(False, f"no frame for {self._config.frame_timeout:g} s")
-        return self._end(False, f"no result of the probe step for {self._config.step_timeout:g} s")
+            return self._end(False, f"no frame for {self._timeout:g} s")
+        return self._end(False, f"no result of the probe step for {self._timeout:g} s")
 
-    def _wait(self, what: Wait, now: float) -> None:
-        self._waits = what
-        timeout = self._config.frame_timeout if what is Wait.FRAME else self._config.step_timeout
+    def _wait(self, what: Wait, timeout: float, now: float) -> None:
+        self._waits, self._timeout = what, timeout
         self._deadline = now + timeout
 
     def _end(self, reached: bool, reason: str, decision: Decision | None = None) -> End:

@@ -36,6 +36,7 @@ class PolicyNodeConfig:
 
     Attributes:
         model: name or path of the model.
+        startup_timeout: longest wait for the first frame that the node ever sees, discovery included [s].
         frame_timeout, step_timeout: longest waits of a run [s].
         max_steps: probe steps of a run that names no number.
         contact_force: held during steps [N].
@@ -44,6 +45,7 @@ class PolicyNodeConfig:
     """
 
     model: str
+    startup_timeout: float
     frame_timeout: float
     step_timeout: float
     max_steps: int
@@ -84,6 +86,9 @@ class PolicyNode(LifecycleNode):
         declare = self.declare_parameter
         values = [
             declare("model", "msdqn-lite", described("name or path of the model")),
+            declare(
+                "startup_timeout", 10.0, described("wait for the first [s]", floating_point_range=number(0.1, 60.0))
+            ),
             declare("frame_timeout", 2.0, described("wait for a frame [s]", floating_point_range=number(0.1, 60.0))),
             declare("step_timeout", 10.0, described("wait for a step [s]", floating_point_range=number(0.1, 120.0))),
             declare("max_steps", 20, described("probe steps of a run that names none", integer_range=steps)),
@@ -218,13 +223,14 @@ class PolicyNode(LifecycleNode):
         """Feed a Navigator with what comes in until it ends."""
         assert self._policy is not None
         goal = handle.request
+        seen = self._counts["frames"] > 0
+        first = self.config.frame_timeout if seen else self.config.startup_timeout
         config = NavigatorConfig(
-            goal.max_steps or self.config.max_steps, self.config.frame_timeout, self.config.step_timeout
+            goal.max_steps or self.config.max_steps, first, self.config.frame_timeout, self.config.step_timeout
         )
-        self._await_pose()
         started = self.get_clock().now().nanoseconds
         navigator = Navigator(self._policy, config, time.monotonic(), started)
-        pose = self._pose or PoseStamped()
+        pose: PoseStamped | None = None
         while True:
             try:
                 event = self._events.get(timeout=_POLL)
@@ -236,18 +242,21 @@ class PolicyNode(LifecycleNode):
             decision = order.decision if order is not None else None
             if decision is not None:
                 message = self._publish(decision, event[1], self._policy.decisions - 1, event[2])
-                handle.publish_feedback(NavigateToTarget.Feedback(decision=message, pose=pose))
+                # Before the first step only /probe/state knows where the probe is.
+                place = pose or self._await_pose()
+                handle.publish_feedback(NavigateToTarget.Feedback(decision=message, pose=place))
             if isinstance(order, Step):
                 order = self._send(navigator, order)
             order = order or navigator.tick(time.monotonic())
             if isinstance(order, End):
                 return self._explained(order)
 
-    def _await_pose(self) -> None:
-        """Give /probe/state a moment to be discovered; a run goes on without it, its feedback says less then."""
+    def _await_pose(self) -> PoseStamped:
+        """The probe's pose; where /probe/state is not discovered soon, an empty one: the run goes on all the same."""
         deadline = time.monotonic() + _POSE_WAIT
         while self._pose is None and time.monotonic() < deadline:
             time.sleep(_POLL)
+        return self._pose or PoseStamped()
 
     def _feed(self, navigator: Navigator, event: tuple[Any, ...]) -> Order:
         """Hand one event to the navigator."""
@@ -274,7 +283,7 @@ class PolicyNode(LifecycleNode):
     def _send(self, navigator: Navigator, step: Step) -> Order:
         """Ask for a probe step; its answer comes as an event."""
         # Discovery may still be under way at a run's first step.
-        if not self._stepper.wait_for_server(timeout_sec=self.config.frame_timeout):
+        if not self._stepper.wait_for_server(timeout_sec=self.config.step_timeout):
             return navigator.on_step_failed("nobody serves /probe/step; start the grid replay node or the bridge")
         goal = StepProbe.Goal(dx=step.dx, dy=step.dy, contact_force=self.config.contact_force)
         self._stepper.send_goal_async(goal).add_done_callback(self._on_accepted)

@@ -1,0 +1,111 @@
+"""Nodes as child processes, a small subject and a tiny policy for the tests of whole graphs."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from us_grid_sim.dataset.synth import synthesize
+from us_nav_agent.networks.ms_dqn import MsDqn, NetworkConfig, StopClassifier
+from us_nav_agent.policy import save_policy
+
+MODULES = {
+    "grid_replay_node": "us_grid_sim.ros.grid_replay_node",
+    "image_source_node": "us_grid_sim.ros.image_source_node",
+    "policy_node": "us_nav_agent.ros.policy_node",
+    "recorder_node": "us_nav_agent.ros.recorder_node",
+    "bridge_node": "iiwa_bridge.ros.bridge_node",
+}
+
+
+class NodeProcess:
+    """A node that runs, its output kept."""
+
+    def __init__(self, name: str, environment: dict[str, str], log: Path, parameters: dict[str, object]) -> None:
+        words = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
+        self.log = log
+        self._output = log.open("w")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", MODULES[name], "--ros-args", *words],
+            env=environment,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def wait_for(self, words: str, seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while words not in self.output:
+            assert self.process.poll() is None or words in self.output, f"ended without {words!r}:\n{self.output}"
+            assert time.monotonic() < deadline, f"no {words!r} within {seconds} s:\n{self.output}"
+            time.sleep(0.05)
+
+    def end(self, number: int = signal.SIGINT, seconds: float = 10.0) -> int:
+        """Send a signal and wait; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(5)
+        self._output.close()
+
+
+Start = Callable[..., NodeProcess]
+
+
+@pytest.fixture
+def start(ros_env: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Start a node by its executable's name; it is ended with the test."""
+    running: list[NodeProcess] = []
+
+    def begin(name: str, **parameters: object) -> NodeProcess:
+        node = NodeProcess(name, ros_env, tmp_path / f"{name}{len(running)}.log", parameters)
+        running.append(node)
+        return node
+
+    yield begin
+    for node in running:
+        node.close()
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of one virtual subject with one frame a bin and sweep step."""
+    root = tmp_path_factory.mktemp("data")
+    synthesize(root, subjects=[29], frames_per_sweep=15, workers=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def patient_file(data: Path) -> Path:
+    return data / "Patient_files" / "Virtual029.txt"
+
+
+def write_tiny_model(path: Path, threshold: float) -> Path:
+    """An untrained policy with a fixed seed; a threshold of 1 never stops, one of 1e-6 at once."""
+    torch.manual_seed(3)
+    config = NetworkConfig(32, 32, (186, 0, 428, 600), (4, 4, 8, 8), 8)
+    return save_policy(path, config, MsDqn(config), StopClassifier(config), threshold)
+
+
+@pytest.fixture(scope="session")
+def wanderer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that never stops."""
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "wanderer.safetensors", 1.0)
+
+
+@pytest.fixture(scope="session")
+def stopper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that stops at the first frame."""
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "stopper.safetensors", 1e-6)
