@@ -79,6 +79,7 @@ class BridgeNode(LifecycleNode):
             if self.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
                 raise IiwaBridgeError(self._problem)
             self.trigger_activate()
+            assert self._loop is not None
             self._loop.enable()
 
     def _declare(self) -> BridgeConfig:

@@ -5,6 +5,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.action import ActionServer
@@ -114,7 +115,7 @@ class GridReplayNode(Node):
         self._states.publish(tracked_state(frame.pose, "patient", stamp, steps))
         self._images.publish(image_message(frame.pixels, stamp))
 
-    def _step(self, handle: object) -> StepProbe.Result:
+    def _step(self, handle: Any) -> StepProbe.Result:
         goal = handle.request
         result = StepProbe.Result()
         if not (math.isfinite(goal.dx) and math.isfinite(goal.dy)):

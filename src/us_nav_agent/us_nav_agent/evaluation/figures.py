@@ -71,8 +71,8 @@ def draw_run(steps: Sequence[RunStep], goals: Sequence[Bin], title: str, file: P
         ``file``.
     """
     figure = Figure(figsize=(11.5, 9.2), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[2.1, 1.0])
-    axes = upper.subplots()
+    parts = figure.add_gridspec(2, 1, height_ratios=[2.1, 1.0])
+    axes, lower = figure.add_subfigure(parts[0]).subplots(), figure.add_subfigure(parts[1])
     draw_grid(axes, goals)
     axes.plot([s.position.column for s in steps], [s.position.row for s in steps], color=_PATH, linewidth=2.0, zorder=3)
     labels: dict[Bin, list[int]] = {}
@@ -124,8 +124,8 @@ def draw_subject(frames: npt.NDArray[np.uint8], goals: Sequence[Bin], title: str
     for goal in goals:
         corner = (goal.column * width, goal.row * height)
         axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=_GOAL, linewidth=2.5))
-    axes.set_xticks(np.arange(COLUMNS) * width + width / 2, range(COLUMNS))
-    axes.set_yticks(np.arange(ROWS) * height + height / 2, range(ROWS))
+    axes.set_xticks(np.arange(COLUMNS) * width + width / 2, list(map(str, range(COLUMNS))))
+    axes.set_yticks(np.arange(ROWS) * height + height / 2, list(map(str, range(ROWS))))
     axes.set_xlabel("column (caudal to cranial)")
     axes.set_ylabel("row (patient's left to right)")
     axes.set_title(title)
