@@ -79,8 +79,7 @@ class BridgeNode(LifecycleNode):
             if self.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
                 raise IiwaBridgeError(self._problem)
             self.trigger_activate()
-            assert self._loop is not None
-            self._loop.enable()
+            self._enable_loop()
 
     def _declare(self) -> BridgeConfig:
         def described(words: str, **limits: object) -> ParameterDescriptor:
@@ -122,6 +121,11 @@ class BridgeNode(LifecycleNode):
         """Stop the loop."""
         self._halt()
         return super().on_deactivate(state)
+
+    def _enable_loop(self) -> None:
+        if self._loop is not None:
+            with self._lock:
+                self._loop.enable()
 
     def _halt(self) -> None:
         self._running = False

@@ -1,0 +1,118 @@
+"""Recording: the real sequence through the whole graph without a loss, a disk that fills up, and the mock graph."""
+
+import math
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed: run `make setup`")
+
+from rosbags.highlevel import AnyReader
+from us_grid_sim.sources.metaimage import MetaImageSource
+from us_nav_agent.bags.read import read_bag, read_decisions, read_frames, stamp_ns
+from us_nav_agent.cli.launch_file import read_launch_file
+from us_nav_agent.cli.launcher import Launcher, find_launch_file, share_of
+from us_nav_agent.ros.navigate_client import StepReport, navigate
+
+from .conftest import Start
+
+pytestmark = pytest.mark.ros
+ROI = (10, 12)
+
+
+def test_each_frame_of_the_real_sequence_leads_to_one_decision_in_order_with_none_lost(
+    ros_env: dict[str, str], plus_sequence: Path, wanderer: Path, tmp_path: Path
+) -> None:
+    bag = tmp_path / "bag"
+    arguments = {"file": str(plus_sequence), "roi": "10,12", "model": str(wanderer), "bag": str(bag)}
+    lines: list[str] = []
+    with Launcher(read_launch_file(find_launch_file("replay"), arguments, share_of), lines.append, ros_env) as launcher:
+        assert launcher.wait() == "image_source has ended", lines
+    assert not launcher.failed, lines
+
+    recorded = MetaImageSource(plus_sequence, (*ROI, 800, 600))
+    originals = list(iter(recorded.read, None))
+    assert len(originals) == 21
+    frames = list(read_frames(bag))
+    assert [frame.stamp_ns for frame in frames] == [frame.stamp_ns for frame in originals]
+    assert all((frame.pixels == original.pixels).all() for frame, original in zip(frames, originals, strict=True))
+
+    decisions = list(read_decisions(bag))
+    assert [stamp_ns(decision.header.stamp) for decision in decisions] == [frame.stamp_ns for frame in originals]
+    assert [decision.step for decision in decisions] == list(range(21))
+
+    states = [entry.message for entry in read_bag(bag, ["/probe/state"])]
+    assert [stamp_ns(state.header.stamp) for state in states] == [frame.stamp_ns for frame in originals]
+    for state, original in zip(states, originals, strict=True):
+        place = state.pose.position
+        assert (place.x, place.y, place.z) == pytest.approx(tuple(original.pose[:3, 3]))
+        assert state.header.frame_id == "tracker"
+        assert math.isnan(state.wrench.force.z)
+
+
+def test_the_bag_is_one_that_rosbags_and_ros2_bag_info_read(
+    start: Start, patient_file: Path, wanderer: Path, tmp_path: Path
+) -> None:
+    recorder = start("recorder_node", bag=tmp_path / "bag")
+    recorder.wait_for("recording")
+    start("grid_replay_node", patient_file=patient_file).wait_for("frames/s")
+    time.sleep(2.0)
+    assert recorder.end(signal.SIGTERM) == 0
+    content = yaml.safe_load((tmp_path / "bag" / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert content["storage_identifier"] == "mcap"
+    assert content["message_count"] > 10
+    topics = {
+        entry["topic_metadata"]["name"]: entry["topic_metadata"] for entry in content["topics_with_message_count"]
+    }
+    assert topics["/us/image_raw"]["type"] == "sensor_msgs/msg/Image"
+    assert all(topic["type_description_hash"].startswith("RIHS01_") for topic in topics.values())
+    # Without our definitions: those in the bag are enough.
+    with AnyReader([tmp_path / "bag"]) as reader:
+        connection = next(c for c in reader.connections if c.topic == "/probe/state")
+        _, _, data = next(reader.messages([connection]))
+        assert reader.deserialize(data, connection.msgtype).header.frame_id == "patient"
+
+
+def test_a_disk_that_fills_up_is_one_clear_error_and_keeps_what_was_recorded(
+    ros_env: dict[str, str], start: Start, patient_file: Path, tmp_path: Path
+) -> None:
+    start("grid_replay_node", patient_file=patient_file).wait_for("frames/s")
+
+    def limit() -> None:
+        # Writing on raises EFBIG instead of ENOSPC: a full disk as a test can have it.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))
+
+    command = [sys.executable, "-m", "us_nav_agent.ros.recorder_node", "--ros-args", "-p", f"bag:={tmp_path / 'bag'}"]
+    done = subprocess.run(command, env=ros_env, preexec_fn=limit, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert errors[0].endswith("the disk is full; free some or record elsewhere; what was recorded is kept")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bag_that_is_already_there_is_not_touched(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "bag").mkdir()
+    recorder = start("recorder_node", bag=tmp_path / "bag")
+    assert recorder.process.wait(20) == 1
+    assert "already there" in recorder.output
+
+
+def test_the_graph_with_bridge_and_mock_plant_is_complete(
+    ros_env: dict[str, str], wanderer: Path, tmp_path: Path
+) -> None:
+    arguments = {"model": str(wanderer), "bag": str(tmp_path / "bag"), "start_x": "0.06", "start_y": "-0.04"}
+    lines: list[str] = []
+    steps: list[StepReport] = []
+    with Launcher(read_launch_file(find_launch_file("mock"), arguments, share_of), lines.append, ros_env) as launcher:
+        outcome = navigate("sacrum", 2, steps.append, topics=("/us/image_raw",), check=launcher.check)
+    assert outcome.steps == 2, lines
+    assert (steps[0].position.row, steps[0].position.column) == (3, 10)
+    assert steps[1].position == steps[0].position.moved(steps[0].action)
+    assert not launcher.failed, lines
