@@ -77,7 +77,7 @@ def run_all(q: MsDqn, stop: StopClassifier, threshold: float, grids: Sequence[Pr
     is_goal = np.zeros((len(grids), BINS), dtype=bool)
     for index, grid in enumerate(grids):
         is_goal[index, [goal.state for goal in grid.goals]] = True
-    stops = stop_probabilities(stop, bank) >= threshold
+    stops = stop_probabilities(stop, bank).astype(np.float64) >= threshold  # as exact as in Policy.act
     return _walk(q, bank, bins, distances, is_goal, stops, rng)
 
 

@@ -44,14 +44,13 @@ def balanced_batches(labels: Labels, batch_size: int, rng: np.random.Generator) 
 
 
 def choose_threshold(probabilities: npt.NDArray[np.float32], labels: Labels) -> float:
-    """The threshold of the highest F1 score, in the middle of the widest gap that reaches it."""
+    """The threshold of the highest F1 score, in the middle of the gap below the last frame that it takes in."""
     order = np.argsort(-probabilities, kind="stable")
-    hits = np.cumsum(labels[order])
-    score = 2 * hits / (np.arange(1, len(hits) + 1) + labels.sum())
+    falling = np.append(probabilities[order].astype(np.float64), 0.0)
+    score = 2 * np.cumsum(labels[order]) / (np.arange(1, len(order) + 1) + labels.sum())
+    score[falling[:-1] == falling[1:]] = -1.0  # no threshold parts equal probabilities
     best = int(score.argmax())
-    upper = float(probabilities[order[best]])
-    lower = float(probabilities[order[best + 1]]) if best + 1 < len(order) else 0.0
-    return max((upper + lower) / 2, 1e-6)
+    return max(float(falling[best] + falling[best + 1]) / 2, 1e-6)
 
 
 class _Learner:

@@ -1,0 +1,306 @@
+"""A whole run: same seed same model, killed and gone on with, no test subject seen; experiments and the classifier."""
+
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Bin
+from us_nav_agent.errors import TrainingError
+from us_nav_agent.networks.ms_dqn import PRESETS, NetworkConfig
+from us_nav_agent.policy import load_policy
+from us_nav_agent.rollout import run_all
+from us_nav_agent.training import Experiment, TrainProgress, load_experiment, train
+from us_nav_agent.training.experiment import FOLDER, DqnSettings, StopSettings
+from us_nav_agent.training.stop import balanced_batches, choose_threshold, labelled_frames, train_stop
+
+MakeGrid = Callable[..., PreprocessedGrid]
+DATA = Path("data")
+RUN = importlib.import_module("us_nav_agent.training.train")
+"""The module, which the package's function of the same name hides."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def experiment(monkeypatch: pytest.MonkeyPatch, tiny: NetworkConfig) -> Experiment:
+    """A run of a second or two."""
+    monkeypatch.setitem(PRESETS, "tiny", tiny)
+    values = yaml.safe_load((FOLDER / "msdqn_lite.yaml").read_text())["dqn"]
+    values |= {"steps": 240, "environments": 4, "gradient_steps": 1, "batch_size": 8, "learning_starts": 40}
+    values |= {"buffer_size": 500, "target_update": 40, "evaluate_every": 80}
+    return Experiment("toy", "tiny", StopSettings(1, 64, 1e-2), DqnSettings(**values))
+
+
+@pytest.fixture
+def subjects(monkeypatch: pytest.MonkeyPatch, toy_grid: MakeGrid) -> list[str]:
+    """Two training subjects and one for validation in place of a data set; the list of those that were loaded."""
+    loaded: list[str] = []
+
+    def subjects_of(data: Path, split: str) -> list[Path]:
+        return {"train": [data / "A.txt", data / "B.txt"], "validation": [data / "C.txt"]}[split]
+
+    def load_grid(file: Path, preprocess: object) -> PreprocessedGrid:
+        loaded.append(file.stem)
+        return toy_grid(file.stem)
+
+    monkeypatch.setattr(RUN, "subjects_of", subjects_of)
+    monkeypatch.setattr(RUN, "load_grid", load_grid)
+    return loaded
+
+
+class Stopping:
+    """A progress report that breaks a run off, once, at a step of a stage."""
+
+    def __init__(self, stage: str, step: int, error: type[BaseException]) -> None:
+        self.stage, self.step, self.error = stage, step, error
+        self.steps: list[int] = []
+
+    def __call__(self, progress: TrainProgress) -> None:
+        if progress.stage == self.stage:
+            self.steps.append(progress.done)
+            if progress.done >= self.step:
+                raise self.error
+
+
+def evaluations(out: Path) -> list[int]:
+    return [entry["steps"] for entry in json.loads((out / "evaluations.json").read_text())]
+
+
+def test_a_run_leaves_a_model_its_record_and_its_evaluations(
+    experiment: Experiment, subjects: list[str], tmp_path: Path
+) -> None:
+    seen: list[TrainProgress] = []
+    model = train(experiment, DATA, 0, tmp_path, seen.append)
+    assert load_policy(model).config == experiment.network
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["seed"] == 0
+    assert record["experiment"]["dqn"]["steps"] == 240
+    assert evaluations(tmp_path) == [80, 160, 240]
+    assert [one.stage for one in seen if one.done == one.total] == ["data", "stop", "dqn"]
+    assert list((tmp_path / "tensorboard").rglob("events.out.tfevents.*"))
+
+
+def test_no_test_subject_is_loaded_or_recorded(experiment: Experiment, subjects: list[str], tmp_path: Path) -> None:
+    train(experiment, DATA, 0, tmp_path)
+    assert subjects == ["A", "B", "C"]
+    assert json.loads((tmp_path / "run.json").read_text())["subjects"] == {"train": ["A", "B"], "validation": ["C"]}
+
+
+def test_the_same_seed_gives_the_same_model_to_the_byte(
+    experiment: Experiment, subjects: list[str], tmp_path: Path
+) -> None:
+    models = [train(experiment, DATA, seed, tmp_path / str(run)) for run, seed in enumerate((0, 0, 1))]
+    assert models[0].read_bytes() == models[1].read_bytes()
+    assert models[0].read_bytes() != models[2].read_bytes()
+
+
+def test_ctrl_c_keeps_every_step(experiment: Experiment, subjects: list[str], tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, DATA, 0, tmp_path, Stopping("dqn", 120, KeyboardInterrupt))
+    going_on = Stopping("dqn", 10_000, KeyboardInterrupt)
+    model = train(experiment, DATA, 0, tmp_path, going_on)
+    assert going_on.steps[0] == 124
+    assert going_on.steps[-1] == 240
+    assert evaluations(tmp_path) == [80, 160, 240]
+    load_policy(model)
+
+
+def test_a_killed_run_goes_on_from_its_last_evaluation(
+    experiment: Experiment, subjects: list[str], tmp_path: Path
+) -> None:
+    """SystemExit stands for the kill: nothing is saved on the way out."""
+    with pytest.raises(SystemExit):
+        train(experiment, DATA, 0, tmp_path, Stopping("dqn", 120, SystemExit))
+    going_on = Stopping("dqn", 10_000, SystemExit)
+    train(experiment, DATA, 0, tmp_path, going_on)
+    assert going_on.steps[0] == 84
+    assert evaluations(tmp_path) == [80, 160, 240]
+
+
+def test_a_resumed_run_counts_on(experiment: Experiment, subjects: list[str], tmp_path: Path) -> None:
+    """Epsilon, beta and the copies to the target network follow these counters."""
+    for broken_off, updates in ((200, 39), (220, 43)):
+        with pytest.raises(KeyboardInterrupt):
+            train(experiment, DATA, 0, tmp_path, Stopping("dqn", broken_off, KeyboardInterrupt))
+        counters = json.loads((tmp_path / "counters.json").read_text())
+        assert counters == {"steps": broken_off, "updates": updates, "calls": updates + 10}
+
+
+def test_a_finished_run_is_not_trained_again(experiment: Experiment, subjects: list[str], tmp_path: Path) -> None:
+    first = train(experiment, DATA, 0, tmp_path).read_bytes()
+    again = Stopping("dqn", 0, AssertionError)
+    assert train(experiment, DATA, 0, tmp_path, again).read_bytes() == first
+
+
+def test_the_best_by_validation_is_the_model(
+    experiment: Experiment, subjects: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Median reachability first; between equals the mean, then the earlier one."""
+    chosen: list[dict[str, torch.Tensor]] = []
+    reached = iter([0.2, 0.6, 0.4])
+
+    def scripted(q: torch.nn.Module, *rest: object, **named: int) -> object:
+        chosen.append({name: value.clone() for name, value in q.state_dict().items()})
+        runs = run_all(q, *rest, **named)  # type: ignore[arg-type]
+        share = next(reached)
+        return replace(runs, reached=np.arange(BINS)[None] < share * BINS)
+
+    monkeypatch.setattr(RUN, "run_all", scripted)
+    policy = load_policy(train(experiment, DATA, 0, tmp_path))
+    for name, value in policy.q_network.state_dict().items():
+        assert torch.equal(value, chosen[1][name])
+
+
+def test_a_folder_of_another_run_is_left_alone(experiment: Experiment, subjects: list[str], tmp_path: Path) -> None:
+    train(experiment, DATA, 0, tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match=r"run\.json: another run is here; name another folder with --out"):
+        train(experiment, DATA, 1, tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+# --- experiments --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_shipped_experiment_is_valid(file: Path) -> None:
+    experiment = load_experiment(file.stem)
+    assert experiment == load_experiment(file)
+    assert experiment.name == file.stem
+
+
+def write(folder: Path, **changes: object) -> Path:
+    """The shipped experiment with changes, as ``section__key`` or ``key``; None takes a key out."""
+    content = yaml.safe_load((FOLDER / "msdqn_lite.yaml").read_text())
+    for name, value in changes.items():
+        *section, key = name.split("__")
+        place = content[section[0]] if section else content
+        if value is None:
+            del place[key]
+        else:
+            place[key] = value
+    file = folder / "changed.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dqn__stepz": 5}, r"dqn has .*'stepz'.*; expected exactly"),
+        ({"dqn__steps": None}, "dqn has .*; expected exactly .*'steps'"),
+        ({"extra": 1}, "an experiment has exactly the keys"),
+        ({"stop": None}, "an experiment has exactly the keys"),
+        ({"stop": 5}, "stop has 5; expected exactly"),
+        ({"preset": "huge"}, "preset 'huge'; there are lite, paper"),
+        ({"dqn__steps": 1.5}, r"dqn\.steps is 1\.5; expected a whole number above 0"),
+        ({"dqn__steps": True}, r"dqn\.steps is True; expected a whole number"),
+        ({"dqn__batch_size": 0}, r"dqn\.batch_size is 0; expected a whole number above 0"),
+        ({"dqn__learning_rate": -1e-3}, r"dqn\.learning_rate is -0\.001; expected a number above 0"),
+        ({"dqn__learning_rate": "fast"}, r"dqn\.learning_rate is 'fast'; expected a number"),
+        ({"dqn__learning_rate": float("inf")}, r"dqn\.learning_rate is inf; expected a number above 0"),
+        ({"dqn__gamma": 1.5}, r"dqn\.gamma is 1\.5; expected a number from 0 to 1"),
+        ({"dqn__gamma": float("nan")}, r"dqn\.gamma is nan; expected a number from 0 to 1"),
+    ],
+)
+def test_a_wrong_experiment_is_named_with_what_would_be_right(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    file = write(tmp_path, **changes)
+    with pytest.raises(TrainingError, match=message) as caught:
+        load_experiment(file)
+    assert str(file) in str(caught.value)
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("dqn: [")
+    with pytest.raises(TrainingError, match="not YAML"):
+        load_experiment(file)
+
+
+def test_an_unknown_experiment_is_told_from_those_that_there_are() -> None:
+    with pytest.raises(TrainingError, match=r"no experiment 'msdqn'; there is .*msdqn_lite"):
+        load_experiment("msdqn")
+
+
+def test_whole_numbers_do_for_numbers(tmp_path: Path) -> None:
+    assert asdict(load_experiment(write(tmp_path, dqn__alpha=1)))["dqn"]["alpha"] == 1.0
+
+
+# --- the stop classifier ------------------------------------------------------------------------------------------
+
+
+def test_frames_are_labelled_by_their_bin(toy_grid: MakeGrid) -> None:
+    frames, labels = labelled_frames([toy_grid(), toy_grid(goals=(Bin(0, 0),))])
+    assert frames.shape == (2 * BINS * FRAMES_PER_BIN, 32, 32)
+    assert labels.sum() == 3 * FRAMES_PER_BIN
+    assert labels[BINS * FRAMES_PER_BIN :][:FRAMES_PER_BIN].all()
+
+
+@given(negative=st.integers(20, 200), positive=st.integers(1, 15), seed=st.integers(0, 9))
+def test_each_batch_is_half_of_either_class_and_no_negative_comes_twice(
+    negative: int, positive: int, seed: int
+) -> None:
+    labels = np.arange(negative + positive) < positive
+    batches = balanced_batches(labels, 16, np.random.default_rng(seed))
+    assert len(batches) == negative // 8
+    assert all(labels[batch].sum() == 8 and len(batch) == 16 for batch in batches)
+    drawn = np.concatenate(batches)
+    drawn = drawn[~labels[drawn]]
+    assert len(set(drawn.tolist())) == len(drawn)
+
+
+def test_the_threshold_lies_in_the_middle_of_the_gap() -> None:
+    probabilities = np.array([0.9, 0.8, 0.3, 0.1], dtype=np.float32)
+    assert choose_threshold(probabilities, np.array([True, True, False, False])) == pytest.approx(0.55)
+    assert choose_threshold(probabilities, np.array([True, True, True, True])) == pytest.approx(0.05)
+
+
+@given(percents=st.lists(st.integers(1, 40), min_size=2, max_size=30), seed=st.integers(0, 99))
+def test_no_threshold_has_a_better_f1_score(percents: list[int], seed: int) -> None:
+    values = np.array(percents, dtype=np.float32) / 40
+    labels = np.random.default_rng(seed).random(len(values)) < 0.4
+    labels[0] = True  # at least one, and there are equal values of both classes
+
+    def score(threshold: float) -> float:
+        said = values >= threshold
+        return float(2 * (said & labels).sum() / max(said.sum() + labels.sum(), 1))
+
+    assert score(choose_threshold(values, labels)) == pytest.approx(max(score(value) for value in values))
+
+
+def test_the_classifier_learns_the_toy_and_a_broken_off_training_ends_in_the_same_weights(
+    toy_grid: MakeGrid, tiny: NetworkConfig, tmp_path: Path
+) -> None:
+    settings, grids = StopSettings(2, 64, 1e-2), [toy_grid()]
+    whole, threshold, accuracy = train_stop(tiny, settings, grids, grids, 0)
+    assert accuracy > 0.95
+    assert 0 < threshold < 1
+
+    def kill(done: int, total: int) -> None:
+        if done == total // 2 + 3:
+            raise SystemExit
+
+    state = tmp_path / "stop_state.pt"
+    with pytest.raises(SystemExit):
+        train_stop(tiny, settings, grids, grids, 0, kill, state)
+    resumed, same_threshold, _ = train_stop(tiny, settings, grids, grids, 0, None, state)
+    assert same_threshold == threshold
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name])
