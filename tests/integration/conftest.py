@@ -1,4 +1,4 @@
-"""Nodes as child processes, a small subject and a tiny policy for the tests of whole graphs."""
+"""Nodes as child processes, a small subject and a policy for the tests of whole graphs."""
 
 import signal
 import subprocess
@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from us_grid_sim.dataset.synth import synthesize
-from us_nav_agent.networks.ms_dqn import MsDqn, NetworkConfig, StopClassifier
-from us_nav_agent.policy import save_policy
+from us_nav_agent.policy import load_policy, save_policy
 
 MODULES = {
     "grid_replay_node": "us_grid_sim.ros.grid_replay_node",
@@ -92,20 +91,21 @@ def patient_file(data: Path) -> Path:
     return data / "Patient_files" / "Virtual029.txt"
 
 
-def write_tiny_model(path: Path, threshold: float) -> Path:
-    """An untrained policy with a fixed seed; a threshold of 1 never stops, one of 1e-6 at once."""
-    torch.manual_seed(3)
-    config = NetworkConfig(32, 32, (186, 0, 428, 600), (4, 4, 8, 8), 8)
-    return save_policy(path, config, MsDqn(config), StopClassifier(config), threshold)
+def write_model(path: Path, bias: float) -> Path:
+    """The shipped model, its stop classifier's last bias shifted: it looks at frames in earnest."""
+    policy = load_policy("msdqn-lite")
+    with torch.no_grad():
+        policy.stop_classifier.head[-1].bias += bias
+    return save_policy(path, policy.config, policy.q_network, policy.stop_classifier, policy.threshold)
 
 
 @pytest.fixture(scope="session")
 def wanderer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that never stops."""
-    return write_tiny_model(tmp_path_factory.mktemp("models") / "wanderer.safetensors", 1.0)
+    return write_model(tmp_path_factory.mktemp("models") / "wanderer.safetensors", -1e4)
 
 
 @pytest.fixture(scope="session")
 def stopper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that stops at the first frame."""
-    return write_tiny_model(tmp_path_factory.mktemp("models") / "stopper.safetensors", 1e-6)
+    return write_model(tmp_path_factory.mktemp("models") / "stopper.safetensors", 1e4)
