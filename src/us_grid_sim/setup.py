@@ -19,7 +19,6 @@ setup(
             "image_source_node = us_grid_sim.ros.image_source_node:main",
             "grid_replay_node = us_grid_sim.ros.grid_replay_node:main",
         ],
-        "gymnasium.envs": ["us_grid_sim = us_grid_sim.envs:register_envs"],
         "iiwa_bridge.plants": ["mock = us_grid_sim.world.mock:MockPlant"],
     },
     zip_safe=False,
