@@ -12,6 +12,7 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from stable_baselines3.common.save_util import load_from_pkl
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Bin
 from us_nav_agent.errors import TrainingError
@@ -117,6 +118,8 @@ def test_ctrl_c_keeps_every_step(experiment: Experiment, subjects: list[str], tm
     assert going_on.steps[0] == 124
     assert going_on.steps[-1] == 240
     assert evaluations(tmp_path) == [80, 160, 240]
+    # 4 environments; the steps in progress at the break and at the last checkpoint are not yet stored.
+    assert load_from_pkl(tmp_path / "replay.pkl").pos == 240 // 4 - 2
     load_policy(model)
 
 

@@ -97,7 +97,7 @@ def evaluate(policy: Policy, subjects: Sequence[PreprocessedGrid], seed: int) ->
     """Walk every subject from every bin and measure.
 
     All runs of a step share one batch. A batched Q-value may differ from that of ``Policy.act`` in the last bits
-    (measured below 1e-5), so a near tie may be decided otherwise; torch runs on one thread, so that the same seed
+    (measured: below 1e-6), so a near tie may be decided otherwise; torch runs on one thread, so that the same seed
     gives the same result to the byte on one machine.
 
     Args:
