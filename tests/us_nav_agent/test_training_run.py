@@ -12,7 +12,7 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from stable_baselines3.common.save_util import load_from_pkl
+from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Bin
 from us_nav_agent.errors import TrainingError
@@ -142,6 +142,23 @@ def test_a_resumed_run_counts_on(experiment: Experiment, subjects: list[str], tm
             train(experiment, DATA, 0, tmp_path, Stopping("dqn", broken_off, KeyboardInterrupt))
         counters = json.loads((tmp_path / "counters.json").read_text())
         assert counters == {"steps": broken_off, "updates": updates, "calls": updates + 10}
+
+
+def test_a_resumed_run_takes_up_networks_and_optimizer(
+    experiment: Experiment, subjects: list[str], tmp_path: Path
+) -> None:
+    """Broken off again before its first update, it saves what it took up."""
+    states = []
+    for broken_off in (200, 204):
+        with pytest.raises(KeyboardInterrupt):
+            train(experiment, DATA, 0, tmp_path, Stopping("dqn", broken_off, KeyboardInterrupt))
+        states.append(load_from_zip_file(tmp_path / "dqn.zip", device="cpu")[1])
+    before, after = states
+    assert set(before) == {"policy", "policy.optimizer"}
+    for name, value in before["policy"].items():
+        assert torch.equal(after["policy"][name], value), name
+    for number, moments in before["policy.optimizer"]["state"].items():
+        assert torch.equal(after["policy.optimizer"]["state"][number]["exp_avg_sq"], moments["exp_avg_sq"])
 
 
 def test_a_finished_run_is_not_trained_again(experiment: Experiment, subjects: list[str], tmp_path: Path) -> None:
