@@ -163,6 +163,11 @@ def test_a_loaded_policy_is_the_saved_one(tiny_model: Path, tiny: NetworkConfig,
             assert torch.equal(value, loaded.state_dict()[name])
 
 
+def test_the_same_weights_are_the_same_file(tiny: NetworkConfig, tiny_networks: Networks, tmp_path: Path) -> None:
+    files = [save_policy(tmp_path / f"{number}.safetensors", tiny, *tiny_networks, 0.9) for number in range(8)]
+    assert len({file.read_bytes() for file in files}) == 1
+
+
 def test_sha256sum_can_check_the_digest_file(tiny_model: Path) -> None:
     digest, name = tiny_model.with_suffix(".sha256").read_text().split()
     assert (digest, name) == (hashlib.sha256(tiny_model.read_bytes()).hexdigest(), "tiny.safetensors")
@@ -179,11 +184,13 @@ def test_a_file_that_cannot_be_written_is_reported_and_leaves_nothing(
 def test_a_disk_that_fills_up_keeps_the_model_that_was_there(
     tiny: NetworkConfig, tiny_networks: Networks, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(tensors: object, file: Path, metadata: object) -> None:
-        file.write_bytes(b"half of")
+    write = Path.write_bytes
+
+    def full(file: Path, content: bytes) -> int:
+        write(file, content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("us_nav_agent.policy.save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(ModelError, match="No space left"):
         save_policy(tiny_model, tiny, *tiny_networks, 0.5)
     load_policy(tiny_model)

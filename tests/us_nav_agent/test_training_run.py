@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file
 from us_grid_sim.dataset.grid import PreprocessedGrid
-from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Bin
+from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distance
 from us_nav_agent.errors import TrainingError
-from us_nav_agent.networks.ms_dqn import PRESETS, NetworkConfig
+from us_nav_agent.networks.ms_dqn import PRESETS, NetworkConfig, Values
 from us_nav_agent.policy import load_policy
 from us_nav_agent.rollout import run_all
 from us_nav_agent.training import Experiment, TrainProgress, load_experiment, train
@@ -25,6 +25,7 @@ from us_nav_agent.training.stop import balanced_batches, choose_threshold, label
 
 MakeGrid = Callable[..., PreprocessedGrid]
 DATA = Path("data")
+MOVES = (Action.UP, Action.DOWN, Action.LEFT, Action.RIGHT)
 RUN = importlib.import_module("us_nav_agent.training.train")
 """The module, which the package's function of the same name hides."""
 
@@ -49,7 +50,10 @@ def experiment(monkeypatch: pytest.MonkeyPatch, tiny: NetworkConfig) -> Experime
 
 @pytest.fixture
 def subjects(monkeypatch: pytest.MonkeyPatch, toy_grid: MakeGrid) -> list[str]:
-    """Two training subjects and one for validation in place of a data set; the list of those that were loaded."""
+    """Two training subjects and one for validation in place of a data set; the list of those that were loaded.
+
+    The threshold is not searched for, which takes longer than all the rest of so short a run.
+    """
     loaded: list[str] = []
 
     def subjects_of(data: Path, split: str) -> list[Path]:
@@ -61,6 +65,7 @@ def subjects(monkeypatch: pytest.MonkeyPatch, toy_grid: MakeGrid) -> list[str]:
 
     monkeypatch.setattr(RUN, "subjects_of", subjects_of)
     monkeypatch.setattr(RUN, "load_grid", load_grid)
+    monkeypatch.setattr(RUN, "threshold_by_runs", lambda *_: 0.5)
     return loaded
 
 
@@ -192,6 +197,35 @@ def test_a_folder_of_another_run_is_left_alone(experiment: Experiment, subjects:
     with pytest.raises(TrainingError, match=r"run\.json: another run is here; name another folder with --out"):
         train(experiment, DATA, 1, tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+def test_the_stop_threshold_is_the_one_that_most_validation_runs_end_well_with(
+    toy_grid: MakeGrid, tiny: NetworkConfig
+) -> None:
+    """Logits 6 in the goal, 2 beside it and 0 elsewhere: a threshold between the last two stops too early."""
+    grid = toy_grid()
+    places = [Bin.from_state(state) for state in range(BINS)]
+    logits = torch.tensor([6.0 if one in grid.goals else 2.0 * (one.column == 4) for one in places])
+    moves = torch.tensor(
+        [int(min(MOVES, key=lambda a, one=one: goal_distance(one.moved(a), grid.goals))) for one in places]
+    )
+
+    def state(frames: torch.Tensor) -> torch.Tensor:
+        same = (torch.from_numpy(grid.frames)[None].float() - frames[:, :1].float()).abs().sum(dim=(2, 3))
+        return same.argmin(dim=1)
+
+    class Walker(torch.nn.Module):
+        config = tiny
+
+        def forward(self, frames: torch.Tensor, actions: torch.Tensor) -> Values:
+            return Values(torch.nn.functional.one_hot(moves[state(frames)], 4).float(), torch.zeros(len(frames)))
+
+    class Stopper(torch.nn.Module):
+        def forward(self, frames: torch.Tensor) -> torch.Tensor:
+            return logits[state(frames)]
+
+    threshold = RUN.threshold_by_runs(Walker(), Stopper(), [grid])
+    assert torch.tensor([2.0]).sigmoid() < threshold <= torch.tensor([6.0]).sigmoid()
 
 
 # --- experiments --------------------------------------------------------------------------------------------------
