@@ -204,6 +204,7 @@ def test_the_stop_threshold_is_the_one_that_most_validation_runs_end_well_with(
 ) -> None:
     """Logits 6 in the goal, 2 beside it and 0 elsewhere: a threshold between the last two stops too early."""
     grid = toy_grid()
+    grid.frames[:, 0, 0] = np.arange(BINS)  # for the stand-ins of the networks to read
     places = [Bin.from_state(state) for state in range(BINS)]
     logits = torch.tensor([6.0 if one in grid.goals else 2.0 * (one.column == 4) for one in places])
     moves = torch.tensor(
@@ -211,8 +212,7 @@ def test_the_stop_threshold_is_the_one_that_most_validation_runs_end_well_with(
     )
 
     def state(frames: torch.Tensor) -> torch.Tensor:
-        same = (torch.from_numpy(grid.frames)[None].float() - frames[:, :1].float()).abs().sum(dim=(2, 3))
-        return same.argmin(dim=1)
+        return frames[:, 0, 0, 0].long()
 
     class Walker(torch.nn.Module):
         config = tiny

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from us_grid_sim.geometry import Action
 from us_grid_sim.memory import ActionMemory, FrameMemory
 from us_grid_sim.preprocess import Frame8
@@ -137,17 +137,30 @@ def save_policy(path: Path, config: NetworkConfig, q: MsDqn, stop: StopClassifie
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(weights, partial, {"kind": _KIND, "config": json.dumps(content, sort_keys=True)})
-        partial.chmod(0o644)
+        partial.write_bytes(_serialised(weights, {"kind": _KIND, "config": json.dumps(content, sort_keys=True)}))
         digest = _digest(partial)
         partial.replace(path)
         digest_file(path).write_text(f"{digest}  {path.name}\n")
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
         raise ModelError(f"{path}: cannot write the model ({error}); free space or choose another folder") from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
     return path
+
+
+def _serialised(weights: dict[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file whose bytes, and so its SHA-256, depend on nothing but its content.
+
+    The library writes the metadata in an order that changes from process to process.
+    """
+    data: bytes = save(weights, metadata)
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def load_policy(name_or_path: str | Path) -> Policy:
