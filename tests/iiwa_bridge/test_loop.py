@@ -14,6 +14,7 @@ from iiwa_bridge.types import StepCommand, StepResult
 from us_grid_sim.world.mock import MockPlant
 
 CONFIG = LoopConfig()
+MOVES = st.floats(-0.021, 0.021)
 
 
 @dataclass
@@ -153,7 +154,9 @@ def test_a_force_above_the_fault_limit_retracts_and_names_itself() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.floats(-0.021, 0.021), st.floats(-0.021, 0.021), st.floats(0.1, 2.0)), min_size=1, max_size=6))
+@given(
+    st.lists(st.tuples(st.floats(-0.021, 0.021), st.floats(-0.021, 0.021), st.floats(0.1, 2.0)), min_size=1, max_size=6)
+)
 def test_the_plant_is_never_sent_out_of_the_workspace_or_faster_than_the_limit(
     steps: list[tuple[float, float, float]],
 ) -> None:

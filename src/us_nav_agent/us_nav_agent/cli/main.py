@@ -50,7 +50,9 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in sys.argv
     try:
-        app(standalone_mode=False)
+        # Without standalone mode a command's exit status comes back as a value.
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; what was finished is kept, the same command goes on from there")
         sys.exit(130)
@@ -64,15 +66,14 @@ def main() -> None:
 
 def _explain(error: Exception) -> int:
     """Print an error in one line; its exit status."""
-    import click
     from iiwa_bridge.errors import IiwaBridgeError
     from us_grid_sim.errors import UsGridSimError
 
     from us_nav_agent.errors import UsNavAgentError
 
-    if isinstance(error, click.exceptions.ClickException):
+    if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own: wrong usage
         error.show()
-        return error.exit_code
+        return int(error.exit_code)
     expected = isinstance(error, UsNavAgentError | UsGridSimError | IiwaBridgeError | OSError)
     words = " ".join(str(error).split()) or type(error).__name__
     hint = "" if expected else f" ({type(error).__name__}; run with `usnav --debug ...` and report it)"

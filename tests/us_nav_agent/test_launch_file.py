@@ -1,0 +1,123 @@
+"""Launch files: what we read means what it means to ros2 launch, and what we do not know is an error."""
+
+from pathlib import Path
+
+import pytest
+from us_nav_agent.cli.launch import parse_assignments
+from us_nav_agent.cli.launch_file import Argument, read_arguments, read_launch_file
+from us_nav_agent.errors import LaunchError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def share(package: str) -> Path:
+    return Path("/share") / package
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "x.launch.yaml"
+    file.write_text(text)
+    return file
+
+
+NODE = """
+launch:
+- arg: {name: start, default: "0,14"}
+- arg: {name: model, default: "$(find-pkg-share us_nav_bringup)/models/m"}
+- let: {name: both, value: "$(var start) $(var model)"}
+- node:
+    pkg: a
+    exec: b
+    name: c
+    output: screen
+    on_exit: shutdown
+    param:
+    - {name: text, value: "'$(var start)'"}
+    - {name: rate, value: "30.0"}
+    - {name: count, value: "3"}
+    - {name: flag, value: "true"}
+    - {name: both, value: "$(var both)"}
+    - {name: here, value: "$(dirname)"}
+    - {name: home, value: "$(env USNAV_TEST_NOTHING fallback)"}
+    - {from: "$(find-pkg-share p)/x.yaml"}
+    remap:
+    - {from: /a, to: /b}
+"""
+
+
+def test_substitutions_are_made_and_values_are_yaml(tmp_path: Path) -> None:
+    (node,) = read_launch_file(write(tmp_path, NODE), {"start": "5,7"}, share).nodes
+    assert (node.package, node.executable, node.name, node.shutdown_on_exit) == ("a", "b", "c", True)
+    assert dict(node.parameters) == {
+        "text": "5,7",
+        "rate": 30.0,
+        "count": 3,
+        "flag": True,
+        "both": "5,7 /share/us_nav_bringup/models/m",
+        "here": str(tmp_path),
+        "home": "fallback",
+    }
+    assert node.parameter_files == ("/share/p/x.yaml",)
+    assert node.remappings == (("/a", "/b"),)
+
+
+def test_arguments_are_listed_with_their_defaults(tmp_path: Path) -> None:
+    file = write(tmp_path, 'launch:\n- arg: {name: a, description: "first"}\n- arg: {name: b, default: "1"}\n')
+    assert read_arguments(file) == (Argument("a", None, "first"), Argument("b", "1", ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        ("launch:\n- arg: {name: a, description: words}\n", {}, r"argument a \(words\) is needed; give a:="),
+        ("launch:\n- arg: {name: a, default: '1'}\n", {"b": "2"}, "no argument b; there are a"),
+        ("launch:\n- group: {}\n", {}, "entity 1 is a 'group'; known are arg, let, node"),
+        ("launch:\n- node: {pkg: a, exec: b, respawn: true}\n", {}, r"unknown \['respawn'\]"),
+        ("launch:\n- node: {pkg: a}\n", {}, r"\['exec'\] is missing"),
+        ("launch:\n- node: {pkg: a, exec: b, on_exit: restart}\n", {}, "on_exit is 'restart'; known is shutdown"),
+        ("launch:\n- node: {pkg: a, exec: b, param: [{name: c}]}\n", {}, "expected name and value, or from"),
+        ("launch:\n- node: {pkg: a, exec: $(var x)}\n", {}, r"\$\(var x\) is not declared above"),
+        ("launch:\n- node: {pkg: a, exec: $(command ls)}\n", {}, r"unknown substitution \$\(command\)"),
+        ("launch:\n- node: {pkg: a, exec: $(env USNAV_TEST_NOTHING)}\n", {}, "is not set; set it, or give a default"),
+        ("launch:\n- node: [\n", {}, r"x\.launch\.yaml:3: not YAML"),
+        ("nodes: []\n", {}, "expected one key, launch"),
+        ("launch: [word]\n", {}, "entity 1 is 'word'"),
+    ],
+)
+def test_what_we_do_not_know_is_an_error_that_says_what_we_do(
+    tmp_path: Path, text: str, arguments: dict[str, str], message: str
+) -> None:
+    with pytest.raises(LaunchError, match=message):
+        read_launch_file(write(tmp_path, text), arguments, share)
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match="no such launch file"):
+        read_arguments(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "executables"),
+    [
+        ("grid", {"patient_file": "p.txt"}, ["recorder_node", "grid_replay_node", "policy_node"]),
+        ("replay", {"file": "s.mha"}, ["recorder_node", "policy_node", "image_source_node"]),
+        ("mock", {}, ["recorder_node", "bridge_node", "image_source_node", "policy_node"]),
+    ],
+)
+def test_our_own_launch_files_are_read(name: str, arguments: dict[str, str], executables: list[str]) -> None:
+    description = read_launch_file(ROOT / "launch" / f"{name}.launch.yaml", arguments, share)
+    assert [node.executable for node in description.nodes] == executables
+    models = [dict(node.parameters)["model"] for node in description.nodes if node.executable == "policy_node"]
+    assert models == ["/share/us_nav_bringup/models/msdqn-lite.safetensors"]
+
+
+def test_a_bin_stays_a_text_for_the_node() -> None:
+    file = ROOT / "launch" / "grid.launch.yaml"
+    nodes = read_launch_file(file, {"patient_file": "p.txt", "start": "5,7"}, share).nodes
+    assert dict(nodes[1].parameters)["start"] == "5,7"
+
+
+def test_assignments_are_name_and_value() -> None:
+    assert parse_assignments(["a:=1", "b:=x:=y"]) == {"a": "1", "b": "x:=y"}
+    with pytest.raises(LaunchError, match="argument 'a=1'; expected name:=value"):
+        parse_assignments(["a=1"])
