@@ -19,8 +19,8 @@ from us_grid_sim.dataset.layout import read_subject
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, ROW_PITCH, ROWS, Bin
 from us_grid_sim.ros.conversions import (
-    IMAGE_QOS,
     LATCHED_QOS,
+    OFFERED_IMAGE_QOS,
     image_message,
     info_message,
     pose_message,
@@ -84,7 +84,7 @@ class GridReplayNode(Node):
         self._source = self.config.make_source()
         self._lock = threading.Lock()
         self._steps = 0
-        self._images = self.create_publisher(Image, "/us/image_raw", IMAGE_QOS)
+        self._images = self.create_publisher(Image, "/us/image_raw", OFFERED_IMAGE_QOS)
         self._infos = self.create_publisher(UltrasoundInfo, "/us/image_info", LATCHED_QOS)
         self._states = self.create_publisher(ProbeState, "/probe/state", LATCHED_QOS)
         self._infos.publish(info_message(self._source.info, self._now()))

@@ -14,7 +14,7 @@ from us_nav_interfaces.msg import ProbeState, UltrasoundInfo
 from us_grid_sim.errors import SourceError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH
 from us_grid_sim.phantom.record import sample_subject
-from us_grid_sim.ros.conversions import IMAGE_QOS, LATCHED_QOS, image_message, info_message, tracked_state
+from us_grid_sim.ros.conversions import LATCHED_QOS, OFFERED_IMAGE_QOS, image_message, info_message, tracked_state
 from us_grid_sim.ros.running import run
 from us_grid_sim.sources.base import Frame
 from us_grid_sim.sources.metaimage import MetaImageSource
@@ -88,7 +88,7 @@ class ImageSourceNode(Node):
         self.exit_code = 0
         self.config = self._declare()
         self._source = self.config.make_source()
-        self._images = self.create_publisher(Image, "/us/image_raw", IMAGE_QOS)
+        self._images = self.create_publisher(Image, "/us/image_raw", OFFERED_IMAGE_QOS)
         self._infos = self.create_publisher(UltrasoundInfo, "/us/image_info", LATCHED_QOS)
         self._infos.publish(info_message(self._source.info, self._now()))
         self._started = time.monotonic()

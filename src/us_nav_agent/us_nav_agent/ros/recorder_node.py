@@ -18,13 +18,13 @@ from us_nav_interfaces.msg import NavDecision, ProbeState, UltrasoundInfo
 from us_nav_agent.bags.record import BagWriter
 from us_nav_agent.errors import BagError, UsNavAgentError
 
-LATCHED, STREAM, RELIABLE = "latched", "stream", "reliable"
+LATCHED, LIVE = "latched", "live"
 TOPICS = {
-    "/us/image_raw": (Image, "sensor_msgs/msg/Image", STREAM),
+    "/us/image_raw": (Image, "sensor_msgs/msg/Image", LIVE),
     "/us/image_info": (UltrasoundInfo, "us_nav_interfaces/msg/UltrasoundInfo", LATCHED),
     "/us_nav/decision": (NavDecision, "us_nav_interfaces/msg/NavDecision", LATCHED),
-    "/probe/state": (ProbeState, "us_nav_interfaces/msg/ProbeState", STREAM),
-    "/diagnostics": (DiagnosticArray, "diagnostic_msgs/msg/DiagnosticArray", RELIABLE),
+    "/probe/state": (ProbeState, "us_nav_interfaces/msg/ProbeState", LIVE),
+    "/diagnostics": (DiagnosticArray, "diagnostic_msgs/msg/DiagnosticArray", LIVE),
 }
 """What is recorded: type, its name, and how it is subscribed to."""
 _NEVER = QosTime(0, 0)
@@ -39,10 +39,10 @@ class RecorderConfig:
 
 
 def _profile(kind: str) -> QoSProfile:
-    """How a topic is subscribed to: best effort takes from any publisher, latched also what came before."""
+    """How a topic is subscribed to: every message is wanted, of latched topics also what came before."""
     return QoSProfile(
         depth=100,
-        reliability=ReliabilityPolicy.BEST_EFFORT if kind == STREAM else ReliabilityPolicy.RELIABLE,
+        reliability=ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if kind == LATCHED else DurabilityPolicy.VOLATILE,
     )
 
@@ -52,7 +52,7 @@ def _offered(kind: str) -> Qos:
     return Qos(
         QosHistory.KEEP_LAST,
         10,
-        QosReliability.BEST_EFFORT if kind == STREAM else QosReliability.RELIABLE,
+        QosReliability.RELIABLE,
         QosDurability.TRANSIENT_LOCAL if kind == LATCHED else QosDurability.VOLATILE,
         _NEVER,
         _NEVER,
