@@ -1,5 +1,6 @@
 """A policy that sees the same frames decides the same in the environment, in the node and from the bag: bit for bit."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,8 @@ def test_environment_node_and_bag_decide_alike_bit_for_bit(
     place = f"'{START.row},{START.column}'"
     start("grid_replay_node", patient_file=patient_file, start=place, seed=SEED).wait_for("frames/s")
     start("policy_node", model=wanderer).wait_for("SHA-256")
-    outcome = navigate("sacrum", STEPS, lambda step: None, topics=("/us/image_raw", "/us_nav/decision"))
+    outcome = navigate("sacrum", STEPS, lambda step: None, topics=("/us/image_raw", "/us_nav/decision"), settle=1.5)
+    time.sleep(1.5)
     assert outcome.steps == STEPS
     assert recorder.end() == 0
 

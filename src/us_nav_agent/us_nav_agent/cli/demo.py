@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from us_nav_agent.bags.run import RunStep
     from us_nav_agent.ros.navigate_client import Outcome
+
+_SETTLE = 1.5
+"""Time for the nodes to find one another, before and after the run [s]."""
 
 
 def demo(
@@ -122,13 +126,16 @@ def _walk(folder: Path, data: Path, grid: "GridSubject", start: str, seed: int, 
             description, lambda line: console.print(line, style="dim", highlight=False, markup=False)
         ) as launcher:
             console.print(HEAD, highlight=False)
+            # Seen from here the topics are connected before the nodes have all found one another.
             outcome = navigate(
                 "sacrum",
                 0,
                 lambda step: console.print(step_line(step), highlight=False),
                 topics=(DECISION_TOPIC, "/us/image_raw"),
+                settle=_SETTLE,
                 check=launcher.check,
             )
+            time.sleep(_SETTLE)  # decisions are kept for a recorder that was found late; let it have them
         if launcher.failed:
             raise UsNavAgentError(f"nodes failed at the end: {launcher.failed}")
     return outcome

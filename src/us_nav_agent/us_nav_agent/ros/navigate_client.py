@@ -58,6 +58,7 @@ def navigate(
     *,
     topics: tuple[str, ...] = (),
     startup: float = 30.0,
+    settle: float = 0.0,
     timeout: float = 300.0,
     check: Callable[[], str | None] = lambda: None,
 ) -> Outcome:
@@ -69,6 +70,7 @@ def navigate(
         on_step: called with every decision.
         topics: wait until each of them has a subscriber, a recorder say.
         startup: longest wait for the policy node and the topics [s].
+        settle: wait that long once all are there, for nodes that must still find one another [s].
         timeout: longest time of the run [s].
         check: why to give up, or None; called often.
 
@@ -99,6 +101,8 @@ def navigate(
             startup,
             lambda: f"nobody subscribes to {[t for t in topics if node.count_subscribers(t) == 0]}",
         )
+        settled = time.monotonic() + settle
+        until(lambda: time.monotonic() >= settled, settle + startup, str)
         goal = NavigateToTarget.Goal(target=target, max_steps=max_steps)
         sent = client.send_goal_async(goal, feedback_callback=lambda message: on_step(_report(message.feedback)))
         until(sent.done, startup, lambda: f"no answer to the goal within {startup:g} s")
