@@ -62,7 +62,10 @@ def test_the_bag_is_one_that_rosbags_and_ros2_bag_info_read(
     recorder = start("recorder_node", bag=tmp_path / "bag")
     recorder.wait_for("recording")
     start("grid_replay_node", patient_file=patient_file).wait_for("frames/s")
-    time.sleep(2.0)
+    deadline = time.monotonic() + 20.0
+    while not any(file.stat().st_size > 6_000_000 for file in (tmp_path / "bag").glob("*.mcap")):
+        assert time.monotonic() < deadline, "the recorder gets no frames"
+        time.sleep(0.1)
     assert recorder.end(signal.SIGTERM) == 0
     content = yaml.safe_load((tmp_path / "bag" / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
     assert content["storage_identifier"] == "mcap"

@@ -10,6 +10,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import WrenchStamped
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rclpy._rclpy_pybind11 import RCLError  # rclpy names it nowhere else
 from rclpy.action import ActionServer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
@@ -299,6 +300,10 @@ def main() -> None:
         code = 1
     except (KeyboardInterrupt, ExternalShutdownException):
         code = 0
+    except RCLError:
+        # A signal ends the context at once; a callback that was about to publish then finds it gone.
+        if rclpy.ok():
+            raise
     finally:
         if node is not None:
             node.close()

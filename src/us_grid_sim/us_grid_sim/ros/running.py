@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError  # rclpy names it nowhere else
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 
@@ -46,6 +47,11 @@ def run(make: Callable[[], Node], errors: tuple[type[Exception], ...] = (UsGridS
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 1
     except (KeyboardInterrupt, ExternalShutdownException):
+        code = node.exit_code if node is not None else 0
+    except RCLError:
+        # A signal ends the context at once; a callback that was about to publish then finds it gone.
+        if rclpy.ok():
+            raise
         code = node.exit_code if node is not None else 0
     finally:
         if node is not None:
