@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from us_grid_sim.dataset.metaimage import face_pose
 from us_grid_sim.errors import SourceError
 from us_grid_sim.sources.base import FrameSource
-from us_grid_sim.sources.metaimage import MetaImageSource, face_pose
+from us_grid_sim.sources.metaimage import MetaImageSource
 
 IDENTITY = "1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"
 ROI = (20, 3, 800, 600)
