@@ -10,7 +10,7 @@ The text formats are in ``patient_file`` and ``sweep_data``; docs/dataset.md des
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -43,9 +43,9 @@ _SPLIT_ENDS: dict[Split, int] = {"train": 25, "validation": 29, "test": 34}
 SUBJECTS = 34
 """Subjects of the published data set, and of a full synthetic one."""
 
-_PATIENT_FILES = "Patient_files"
-_FRAMES = "sacrum_sweep_frames"
-_TABLE = "sacrum_sweep_data.csv"
+PATIENT_FILES = "Patient_files"
+FRAMES_FOLDER = "sacrum_sweep_frames"
+TABLE = "sacrum_sweep_data.csv"
 _PNG_LEVEL = 1
 
 
@@ -54,7 +54,8 @@ def frame_name(index: int) -> str:
     return f"sacrum_translation{index:04d}.png"
 
 
-def _subject_folder(root: Path, name: str) -> Path:
+def subject_folder(root: Path, name: str) -> Path:
+    """Where the frames and the table of subject ``name`` lie."""
     return root / f"Sacrum_{name}"
 
 
@@ -113,7 +114,8 @@ def read_frame(file: Path) -> Frame8:
     return frame
 
 
-def _read_text(file: Path, expected: str) -> str:
+def read_text(file: Path, expected: str) -> str:
+    """The text of ``file``; DatasetError where it cannot be read or is no UTF-8."""
     try:
         return file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -135,15 +137,15 @@ def read_subject(patient_file: Path) -> GridSubject:
         DatasetError: a file is missing or malformed; it names the file, the line and what was expected.
     """
     root = patient_file.parent.parent
-    patient = parse_patient_file(_read_text(patient_file, "a patient file"), patient_file)
-    table = _subject_folder(root, patient.name) / _TABLE
-    positions = parse_sweep_data(_read_text(table, "the table of the frames' positions"), table)
+    patient = parse_patient_file(read_text(patient_file, "a patient file"), patient_file)
+    table = subject_folder(root, patient.name) / TABLE
+    positions = parse_sweep_data(read_text(table, "the table of the frames' positions"), table)
     frames = _find_frames(root, patient, patient_file)
     return GridSubject(patient.name, patient.goals, patient.bins, frames, positions)
 
 
 def _find_frames(root: Path, patient: PatientFile, patient_file: Path) -> Path:
-    usual = _subject_folder(root, patient.name) / _FRAMES
+    usual = subject_folder(root, patient.name) / FRAMES_FOLDER
     for folder in (root / patient.frames_folder, usual):
         if folder.is_dir():
             return folder
@@ -158,7 +160,7 @@ def list_subjects(root: Path) -> list[Path]:
     Raises:
         DatasetError: there is none.
     """
-    folder = root / _PATIENT_FILES
+    folder = root / PATIENT_FILES
     files = sorted(folder.glob("*.txt"))
     if not files:
         raise DatasetError(folder, None, "there is no data set", "patient files <Name>.txt in it")
@@ -188,11 +190,11 @@ def subjects_of(root: Path, split: Split) -> list[Path]:
         raise ValueError(f"split {split!r}; the splits are {', '.join(get_args(Split))}")
     files = list_subjects(root)
     if len(files) > SUBJECTS:
-        raise DatasetError(root / _PATIENT_FILES, None, f"{len(files)} subjects", f"at most {SUBJECTS}: 25 + 4 + 5")
+        raise DatasetError(root / PATIENT_FILES, None, f"{len(files)} subjects", f"at most {SUBJECTS}: 25 + 4 + 5")
     chosen = [file for index, file in enumerate(files) if split_of(index) == split]
     if not chosen:
         problem = f"its {len(files)} subjects have no {split} split"
-        raise DatasetError(root / _PATIENT_FILES, None, problem, f"{SUBJECTS} subjects: 25 train, 4 validation, 5 test")
+        raise DatasetError(root / PATIENT_FILES, None, problem, f"{SUBJECTS} subjects: 25 train, 4 validation, 5 test")
     return chosen
 
 
@@ -221,11 +223,12 @@ class SubjectWriter:
 
     def __init__(self, root: Path, name: str) -> None:
         self._name = name
-        self._patient_file = root / _PATIENT_FILES / f"{name}.txt"
+        self._patient_file = root / PATIENT_FILES / f"{name}.txt"
         check_name(name, self._patient_file)
-        self._table = _subject_folder(root, name) / _TABLE
-        self._frames = _subject_folder(root, name) / _FRAMES
+        self._table = subject_folder(root, name) / TABLE
+        self._frames = subject_folder(root, name) / FRAMES_FOLDER
         self._positions: list[tuple[float, float]] = []
+        self._made: list[Path] = []
 
     def __enter__(self) -> "SubjectWriter":
         """Make the folders, and clear what an unfinished writer left.
@@ -235,6 +238,8 @@ class SubjectWriter:
         """
         if self._patient_file.exists():
             raise DatasetError(self._patient_file, None, "the subject is already there", "a new name, or no such file")
+        folders = (self._frames, self._frames.parent, self._patient_file.parent, self._patient_file.parent.parent)
+        self._made = [folder for folder in folders if not folder.exists()]
         with _writing(self._frames):
             self._patient_file.parent.mkdir(parents=True, exist_ok=True)
             self._frames.mkdir(parents=True, exist_ok=True)
@@ -246,6 +251,15 @@ class SubjectWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to close: every file is written whole by ``add`` and ``finish``."""
+
+    def discard(self) -> None:
+        """Take away what was written, and the folders that were made for it and hold nothing else."""
+        for index in range(len(self._positions) + 1):  # the last one may be there in part
+            (self._frames / frame_name(index)).unlink(missing_ok=True)
+        self._table.unlink(missing_ok=True)
+        for folder in self._made:
+            with suppress(OSError):  # it holds something else
+                folder.rmdir()
 
     def add(self, frame: Frame8, x: float, y: float) -> int:
         """Write a frame that was taken at (x, y) in the patient frame [m].
@@ -288,7 +302,7 @@ class SubjectWriter:
         goals = tuple(goals_of(bins))
         if not goals:
             raise DatasetError(self._patient_file, None, "no bin shows the sacrum", "at least one goal bin")
-        folder = f"{self._frames.parent.name}/{_FRAMES}/"
+        folder = f"{self._frames.parent.name}/{FRAMES_FOLDER}/"
         patient = PatientFile(self._name, folder, goals, bins)
         _write_atomically(self._table, format_sweep_data(positions))
         _write_atomically(self._patient_file, format_patient_file(patient))

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from us_grid_sim.errors import DatasetError
+from us_grid_sim.errors import DatasetError, Report, raise_fault
 from us_grid_sim.geometry import COLUMNS, FRAMES_PER_BIN, ROWS, Bin
 
 HEADER = ("frame", "patient_x_m", "patient_y_m")
@@ -27,8 +27,13 @@ _LARGEST_SPAN_IN_METRES = 5.0
 _RESOLUTION = 1e-9  # distances closer than this [m] are ties: they differ by rounding alone
 
 
-def parse_sweep_data(text: str, file: Path) -> npt.NDArray[np.float64]:
+def parse_sweep_data(text: str, file: Path, report: Report = raise_fault) -> npt.NDArray[np.float64]:
     """Read the table.
+
+    Args:
+        text: the whole file.
+        file: where it comes from, for messages.
+        report: called with each fault; where it returns, reading goes on without the row at fault.
 
     Returns:
         float64 (n, 2): (x, y) of frame i in row i, in the patient frame [m]; NaN where the table has no position.
@@ -39,10 +44,12 @@ def parse_sweep_data(text: str, file: Path) -> npt.NDArray[np.float64]:
     lines = text.splitlines()
     rows = list(csv.reader(lines))
     if not rows or len(rows[0]) < 3 or _is_number(rows[0][0]):
-        raise DatasetError(file, 1, "there is no header row", f"a header such as '{','.join(HEADER)}'")
-    table = _parse_rows(rows, file)
+        report(DatasetError(file, 1, "there is no header row", f"a header such as '{','.join(HEADER)}'"))
+        return np.empty((0, 2))
+    table = _parse_rows(rows, file, report)
     if len(table) == 0:
-        raise DatasetError(file, 2, "the table has no rows", "a row for each frame")
+        report(DatasetError(file, 2, "the table has no rows", "a row for each frame"))
+        return np.empty((0, 2))
     ours = tuple(name.strip() for name in rows[0][:3]) == HEADER
     places = table[:, 1:] if ours else _from_robot(table[:, 1:])
     positions = np.full((int(table[:, 0].max()) + 1, 2), np.nan)
@@ -50,7 +57,7 @@ def parse_sweep_data(text: str, file: Path) -> npt.NDArray[np.float64]:
     return positions
 
 
-def _parse_rows(rows: Sequence[Sequence[str]], file: Path) -> npt.NDArray[np.float64]:
+def _parse_rows(rows: Sequence[Sequence[str]], file: Path, report: Report) -> npt.NDArray[np.float64]:
     """The first three columns (n, 3) as numbers; the frame indices are whole and stand there once."""
     table = []
     seen: set[float] = set()
@@ -62,11 +69,12 @@ def _parse_rows(rows: Sequence[Sequence[str]], file: Path) -> npt.NDArray[np.flo
         except ValueError:
             values = []
         if len(values) < 3 or math.inf in map(abs, values):
-            raise DatasetError(file, line, f"found {','.join(cells[:3])!r}", "numbers 'frame index, x, y'")
-        if not (values[0].is_integer() and 0 <= values[0] < MAX_FRAMES) or values[0] in seen:
-            raise DatasetError(file, line, f"frame index {cells[0]!r}", "a whole number from 0, each frame once")
-        seen.add(values[0])
-        table.append(values)
+            report(DatasetError(file, line, f"found {','.join(cells[:3])!r}", "numbers 'frame index, x, y'"))
+        elif not (values[0].is_integer() and 0 <= values[0] < MAX_FRAMES) or values[0] in seen:
+            report(DatasetError(file, line, f"frame index {cells[0]!r}", "a whole number from 0, each frame once"))
+        else:
+            seen.add(values[0])
+            table.append(values)
     return np.array(table, dtype=np.float64).reshape(-1, 3)
 
 
