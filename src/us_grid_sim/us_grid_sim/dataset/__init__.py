@@ -4,4 +4,6 @@
 - ``patient_file``, ``sweep_data``: its two text formats
 - ``grid``: the frames of a subject as a network sees them, cached
 - ``synth``: synthetic data sets
+- ``metaimage``, ``sweep_settings``, ``from_sweep``: subjects from tracked sweeps
+- ``check``: every fault of a data set
 """

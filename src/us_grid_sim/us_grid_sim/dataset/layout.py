@@ -304,12 +304,12 @@ class SubjectWriter:
             raise DatasetError(self._patient_file, None, "no bin shows the sacrum", "at least one goal bin")
         folder = f"{self._frames.parent.name}/{FRAMES_FOLDER}/"
         patient = PatientFile(self._name, folder, goals, bins)
-        _write_atomically(self._table, format_sweep_data(positions))
-        _write_atomically(self._patient_file, format_patient_file(patient))
+        write_atomically(self._table, format_sweep_data(positions))
+        write_atomically(self._patient_file, format_patient_file(patient))
         return self._patient_file
 
 
-def _write_atomically(file: Path, text: str) -> None:
+def write_atomically(file: Path, text: str) -> None:
     """Write ``file`` whole or not at all, also where the power fails."""
     partial = file.with_name(file.name + ".partial")
     with _writing(file):

@@ -1,14 +1,17 @@
-"""`usnav dataset`: make virtual subjects, say what a data set holds, show a subject."""
+"""`usnav dataset`: make virtual subjects, convert tracked sweeps, check a data set, say what it holds, show it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from us_nav_agent.cli.screen import console, progress_bar
 
-app = typer.Typer(help="Make, inspect and show grid data sets.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from us_grid_sim.geometry import Bin
+
+app = typer.Typer(help="Make, convert, check and show grid data sets.", no_args_is_help=True)
 Folder = Annotated[Path, typer.Argument(help="Folder of the data set.")]
 
 
@@ -35,6 +38,57 @@ def synth(
 
         files = synthesize(out, subjects=range(first, first + subjects), seed=seed, workers=workers, progress=show)
     console.print(f"{len(files)} subjects in {out}")
+
+
+def _bin(text: str, option: str) -> "Bin":
+    """The bin that ``row,column`` names."""
+    from us_grid_sim.geometry import COLUMNS, ROWS, Bin
+
+    try:
+        row, column = (int(number) for number in text.split(","))
+        return Bin(row, column)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no bin; expected row,column with rows 0 to {ROWS - 1} and columns 0 to {COLUMNS - 1}",
+            param_hint=option,
+        ) from None
+
+
+@app.command("from-sweep")
+def from_sweep(
+    sweeps: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Tracked MetaImage sequences (.mha).")],
+    out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    name: Annotated[str, typer.Option(help="Of the subject.")],
+    calibration: Annotated[Path, typer.Option(help="The probe's calibration, YAML or JSON (docs/dataset.md).")],
+    goal: Annotated[list[str] | None, typer.Option(help="A bin that shows the sacrum, row,column; repeatable.")] = None,
+    grid: Annotated[Path | None, typer.Option(help="Where the grid lies; by default fitted to the sweeps.")] = None,
+) -> None:
+    """Turn tracked sweeps into a subject of the published layout.
+
+    The grid used is written to Sacrum_NAME/grid.yaml. Look at it, and at the subject (`usnav dataset view`); to
+    change it, edit the file and run again under another name with `--grid`.
+
+    Example: `usnav dataset from-sweep row0.mha row1.mha --out data/mine --name Volunteer01
+    --calibration probe.yaml --goal 5,1 --goal 5,2`
+    """
+    from us_grid_sim.dataset.from_sweep import convert_sweeps
+    from us_grid_sim.dataset.sweep_settings import read_calibration, read_grid
+    from us_grid_sim.geometry import BINS
+
+    goals = [_bin(text, "--goal") for text in goal or []]
+    settings = read_calibration(calibration), goals, read_grid(grid) if grid else None
+    with progress_bar() as bar:
+        task = bar.add_task("frames", total=None)
+        done = convert_sweeps(sweeps, out, name, *settings, lambda n, total: bar.update(task, completed=n, total=total))
+    left_out = f", {done.skipped} marked as not valid left out" if done.skipped else ""
+    _say(f"{done.frames} frames{left_out}: {done.patient_file}")
+    _say(f"grid {'given' if grid else 'fitted'}: {done.grid_file}")
+    if done.covered < BINS:
+        _say(f"{done.covered} of {BINS} bins have frames of their own; the others show the nearest frames there are")
+
+
+def _say(line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
