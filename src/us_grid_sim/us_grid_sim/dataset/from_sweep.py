@@ -7,7 +7,6 @@ in that frame. Frames are resampled to the scale of the layout, so that all subj
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -78,13 +77,14 @@ def fit_grid(paths: Sequence[Matrix], frame: str) -> PatientGrid:
 def resampling(image_to_probe: Matrix, face: tuple[float, float]) -> npt.NDArray[np.float64]:
     """(2, 3), pixels (column, row, 1) of a frame of the layout to pixels of the image.
 
+    Only the calibration's pixel spacing is used. A scanner's pixels stand at right angles; where the calibrated axes
+    do not, that is the error of the calibration, and must not shear the picture.
+
     Args:
         image_to_probe: (4, 4), pixels (column, row, 0) of the image to the marker [mm].
         face: the pixel that becomes the middle of the frame's top row.
     """
-    pose = face_pose(image_to_probe, *face)
-    millimetres = pose[:3, [0, 2]].T @ image_to_probe[:3, :2]  # (x, z) in the image plane for a step of a pixel
-    step = np.linalg.inv(millimetres) * _PIXEL_MM
+    step = np.diag(_PIXEL_MM / np.linalg.norm(image_to_probe[:3, :2], axis=0))
     return np.column_stack((step, np.array(face) - step @ ((FRAME_WIDTH - 1) / 2, 0.0)))
 
 
@@ -93,12 +93,8 @@ def resample(image: npt.NDArray[np.uint8], warp: npt.NDArray[np.float64]) -> Fra
 
     Where the frame is coarser than the image, detail that it cannot show is smoothed away first.
     """
-    scale = np.linalg.norm(warp[:, :2], axis=1)
-    sigma = 0.5 * np.sqrt(np.maximum(scale**2 - 1.0, 0.0))
-    smooth: npt.NDArray[Any] = np.ascontiguousarray(image)
-    if sigma.max() > 0.1:
-        least = 1e-3
-        smooth = cv2.GaussianBlur(smooth, (0, 0), max(sigma[0], least), sigmaY=max(sigma[1], least))
+    sigma_x, sigma_y = 0.5 * np.sqrt(np.maximum(np.diag(warp) ** 2 - 1.0, 1e-6))
+    smooth = cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), sigma_x, sigmaY=sigma_y)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     frame: Frame8 = np.asarray(cv2.warpAffine(smooth, warp, (FRAME_WIDTH, FRAME_HEIGHT), flags=flags), dtype=np.uint8)
     return frame

@@ -92,6 +92,35 @@ def _say(line: str) -> None:
 
 
 @app.command()
+def check(
+    folder: Folder,
+    quick: Annotated[bool, typer.Option("--quick", help="Of the frames, look at the headers alone.")] = False,
+) -> None:
+    """Name every fault of a data set: what is wrong, where, and what would be right. Exit status 1 for an error.
+
+    A warning is what may be meant, such as a stray file; warnings alone leave the exit status 0.
+
+    Example: `usnav dataset check data/cohort`
+    """
+    from collections import Counter
+
+    from us_grid_sim.dataset.check import check_dataset
+
+    counts: Counter[str] = Counter()
+    with progress_bar() as bar:
+        task = bar.add_task("frames", total=None)
+        shown = check_dataset(
+            folder, quick=quick, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+        for fault in shown:
+            counts[fault.severity] += 1
+            _say(str(fault))
+    _say(f"{counts['error']} errors, {counts['warning']} warnings")
+    if counts["error"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def info(folder: Folder) -> None:
     """Say what a data set holds: its subjects, their frames and goal bins, and the split.
 

@@ -1,0 +1,65 @@
+"""What is wrong with the bytes of a frame's PNG (W3C PNG, third edition, sec. 5): header, chunks, pixels."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+
+from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH
+
+HEADER_BYTES = 33
+"""Signature and first chunk: all that ``header_fault`` looks at."""
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOURS = {0: "grey", 2: "colour", 3: "palette", 4: "grey with transparency", 6: "colour with transparency"}
+
+
+def header_fault(data: bytes) -> str | None:
+    """What is wrong with the header of a frame, or None."""
+    if not data:
+        return "the file is empty"
+    if not data.startswith(_SIGNATURE):
+        return "it is no PNG"
+    if len(data) < HEADER_BYTES or data[12:16] != b"IHDR":
+        return "it is truncated in its header"
+    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
+    if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
+        return f"it has {width}x{height} pixels"
+    if colour != 0:
+        return f"its pixels are {_COLOURS.get(colour, f'of unknown type {colour}')}"
+    if depth != 8:
+        return f"its pixels have {depth} bit"
+    return None
+
+
+def _chunk_fault(data: bytes) -> str | None:
+    """What is wrong with the chunks that follow the signature, or None: their lengths, their checksums, the end."""
+    at = len(_SIGNATURE)
+    while at + 12 <= len(data):
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        end = at + 12 + length
+        if end > len(data):
+            break
+        kind = data[at + 4 : at + 8]
+        if zlib.crc32(data[at + 4 : end - 4]) != struct.unpack(">I", data[end - 4 : end])[0]:
+            return f"its bytes {at} to {end} are corrupt (checksum)"
+        if kind == b"IEND":
+            return None
+        at = end
+    return f"it is truncated after {len(data)} bytes"
+
+
+def frame_fault(data: bytes) -> str | None:
+    """What is wrong with a frame's PNG, its pixels among it, or None."""
+    fault = header_fault(data) or _chunk_fault(data)
+    if fault:
+        return fault
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        return "its pixels cannot be unpacked"
+    low, high = int(pixels.min()), int(pixels.max())
+    if high == 0:
+        return "it is all black"
+    if low == high:
+        return f"every pixel is {low}"
+    return None
