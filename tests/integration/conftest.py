@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from us_grid_sim.dataset.synth import synthesize
+from us_nav_agent.deciders import MsDqnDecider
 from us_nav_agent.policy import load_policy, save_policy
 
 MODULES = {
@@ -93,10 +94,11 @@ def patient_file(data: Path) -> Path:
 
 def write_model(path: Path, bias: float) -> Path:
     """The shipped model, its stop classifier's last bias shifted: it looks at frames in earnest."""
-    policy = load_policy("msdqn-lite")
+    decider = load_policy("msdqn-lite").decider
+    assert isinstance(decider, MsDqnDecider)
     with torch.no_grad():
-        policy.stop_classifier.head[-1].bias += bias
-    return save_policy(path, policy.config, policy.q_network, policy.stop_classifier, policy.threshold)
+        decider.stop_classifier.head[-1].bias += bias
+    return save_policy(path, decider)
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,12 @@ def test_the_stop_action_has_no_place_among_four() -> None:
         ActionMemory(actions=4).push(4)
 
 
+def test_a_memory_of_no_action_is_empty_and_stays_so() -> None:
+    memory = ActionMemory(length=0, actions=4)
+    memory.push(2)
+    assert memory.vector().shape == (0,)
+
+
 @given(st.lists(st.integers(0, 4), max_size=12))
 def test_the_vector_is_the_last_actions_reversed(actions: list[int]) -> None:
     memory = ActionMemory(length=5, actions=5)

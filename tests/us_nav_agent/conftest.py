@@ -8,6 +8,7 @@ import pytest
 import torch
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, COLUMNS, FRAME_HEIGHT, FRAME_WIDTH, FRAMES_PER_BIN, ROWS, Bin
+from us_nav_agent.deciders import MsDqnDecider
 from us_nav_agent.networks.ms_dqn import MsDqn, NetworkConfig, StopClassifier
 from us_nav_agent.policy import save_policy
 
@@ -57,4 +58,4 @@ def tiny_networks() -> tuple[MsDqn, StopClassifier]:
 @pytest.fixture
 def tiny_model(tiny_networks: tuple[MsDqn, StopClassifier], tmp_path: Path) -> Path:
     """A model file of the tiny networks, its SHA-256 beside it."""
-    return save_policy(tmp_path / "tiny.safetensors", TINY, *tiny_networks, threshold=0.9)
+    return save_policy(tmp_path / "tiny.safetensors", MsDqnDecider(*tiny_networks, threshold=0.9))

@@ -48,7 +48,7 @@ def test_help_imports_neither_torch_nor_ros() -> None:
         (("dataset", "info", "/nowhere"), "/nowhere"),
         (("dataset", "view", "/nowhere/x.txt"), "/nowhere/x.txt"),
         (("evaluate", "nothing"), "no model 'nothing' in "),
-        (("train", "nothing"), "no experiment 'nothing'; there is msdqn_lite"),
+        (("train", "nothing"), "no experiment 'nothing'; there is densenet, msdqn_lite"),
         (("launch", "nothing.yaml"), "nothing.yaml: no such launch file"),
         (("launch", "grid", "word"), "argument 'word'; expected name:=value"),
         (("launch", "grid", "x:=1"), "no argument x; there are bag, model, patient_file"),

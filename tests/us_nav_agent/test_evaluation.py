@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distance
+from us_nav_agent.deciders import MsDqnDecider
 from us_nav_agent.evaluation import EvaluationResult, evaluate
 from us_nav_agent.evaluation.metrics import bootstrap_interval, policy_correctness, reachability, summarise
 from us_nav_agent.networks.ms_dqn import NetworkConfig, Values
@@ -65,7 +66,8 @@ def towards_goal(place: Bin) -> Action:
 
 
 def runs_of(grid: PreprocessedGrid, tiny: NetworkConfig, choose: Callable[[Bin], Action], stops: Sequence[Bin]) -> Runs:
-    return run_all(Walker(tiny, choose), Stopper(tiny, stops), 0.5, [grid], seed=0)  # type: ignore[arg-type]
+    decider = MsDqnDecider(Walker(tiny, choose), Stopper(tiny, stops), 0.5)  # type: ignore[arg-type]
+    return run_all(decider, [grid], seed=0)
 
 
 def test_the_oracle_reaches_the_goal_from_everywhere_by_the_shortest_way(
@@ -106,13 +108,7 @@ def test_a_run_against_the_border_counts_each_action(toy_grid: MakeGrid, tiny: N
 def test_a_goal_20_moves_away_is_out_of_reach(toy_grid: MakeGrid, tiny: NetworkConfig) -> None:
     """The stop is one of the 20 actions (alg. 1), so 19 moves are the most that a run can use."""
     goals = (Bin(0, 0),)
-    runs = run_all(
-        Walker(tiny, lambda place: Action.UP if place.row else Action.LEFT),  # type: ignore[arg-type]
-        Stopper(tiny, goals),  # type: ignore[arg-type]
-        0.5,
-        [toy_grid(goals=goals)],
-        seed=0,
-    )
+    runs = runs_of(toy_grid(goals=goals), tiny, lambda place: Action.UP if place.row else Action.LEFT, goals)
     np.testing.assert_array_equal(runs.reached[0], goal_distances(goals) <= 19)
 
 
@@ -177,9 +173,11 @@ def test_the_batch_walks_as_the_policy_does_frame_by_frame(
     varied: PreprocessedGrid, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same draws, each run on its own through Policy.act: the same actions, ends and counts."""
-    policy.threshold = float(np.quantile(stop_probability_of(policy, varied), 0.97))
+    decider = policy.decider
+    assert isinstance(decider, MsDqnDecider)
+    decider.threshold = float(np.quantile(stop_probability_of(decider, varied), 0.97))
     with one_thread():
-        batch = run_all(policy.q_network, policy.stop_classifier, policy.threshold, [varied], seed=3)
+        batch = run_all(decider, [varied], seed=3)
     draws = np.random.default_rng(3)
     drawn = np.stack([draws.integers(FRAMES_PER_BIN, size=BINS) for _ in range(MAX_ACTIONS)])
     monkeypatch.setattr(policy, "preprocess", lambda frame: frame)
@@ -201,9 +199,9 @@ def test_the_batch_walks_as_the_policy_does_frame_by_frame(
     assert batch.stopped.any() and not batch.stopped.all()
 
 
-def stop_probability_of(policy: Policy, grid: PreprocessedGrid) -> np.ndarray:
+def stop_probability_of(decider: MsDqnDecider, grid: PreprocessedGrid) -> np.ndarray:
     with one_thread(), torch.inference_mode():
-        return torch.sigmoid(policy.stop_classifier(torch.from_numpy(grid.frames)[:, None])).numpy()
+        return torch.sigmoid(decider.stop_classifier(torch.from_numpy(grid.frames)[:, None])).numpy()
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.sacrum_nav import SacrumNavEnv
 from us_grid_sim.errors import FrameError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, Action
+from us_nav_agent.deciders import MsDqnDecider, decide
 from us_nav_agent.errors import ModelError
 from us_nav_agent.networks.ms_dqn import MsDqn, NetworkConfig, StopClassifier
 from us_nav_agent.policy import (
     Decision,
     check_digest,
-    decide,
     find_model,
     list_models,
     load_policy,
@@ -107,7 +107,8 @@ def test_the_policy_sees_what_the_environment_shows(
     """Frame by frame, from pixels and by hand from the environment's observation: the same Q-values to the bit."""
     config = NetworkConfig(FRAME_HEIGHT, FRAME_WIDTH, (0, 0, FRAME_WIDTH, FRAME_HEIGHT), (2, 2, 2, 2), 4)
     torch.manual_seed(3)
-    policy = load_policy(save_policy(tmp_path / "full.safetensors", config, MsDqn(config), StopClassifier(config), 1.0))
+    decider = MsDqnDecider(MsDqn(config), StopClassifier(config), 1.0)
+    policy = load_policy(save_policy(tmp_path / "full.safetensors", decider))
     toy = toy_grid()
     frames = toy.frames.repeat(19, axis=1)[:, :FRAME_HEIGHT].repeat(25, axis=2)
     large = PreprocessedGrid(toy.name, toy.goals, toy.bins, frames, toy.indices, config.preprocess)
@@ -116,7 +117,7 @@ def test_the_policy_sees_what_the_environment_shows(
     for _ in range(4):
         decision = policy.act(seen["frames"][0])
         with one_thread(), torch.inference_mode():
-            values = policy.q_network(
+            values = decider.q_network(
                 torch.from_numpy(seen["frames"])[None], torch.from_numpy(seen["actions"])[None]
             ).q[0]
         np.testing.assert_array_equal(decision.q_values, values.numpy())
@@ -154,17 +155,19 @@ def test_confidence_stays_a_probability_for_any_values() -> None:
 
 def test_a_loaded_policy_is_the_saved_one(tiny_model: Path, tiny: NetworkConfig, tiny_networks: Networks) -> None:
     policy = load_policy(str(tiny_model))
-    assert (policy.name, policy.threshold, policy.config, policy.targets) == ("tiny", 0.9, tiny, ("sacrum",))
+    decider = policy.decider
+    assert isinstance(decider, MsDqnDecider)
+    assert (policy.name, decider.threshold, decider.config, policy.targets) == ("tiny", 0.9, tiny, ("sacrum",))
     assert policy.preprocess == tiny.preprocess
     assert policy.sha256 == hashlib.sha256(tiny_model.read_bytes()).hexdigest()
-    for saved, loaded in zip(tiny_networks, (policy.q_network, policy.stop_classifier), strict=True):
+    for saved, loaded in zip(tiny_networks, (decider.q_network, decider.stop_classifier), strict=True):
         assert not loaded.training
         for name, value in saved.state_dict().items():
             assert torch.equal(value, loaded.state_dict()[name])
 
 
 def test_the_same_weights_are_the_same_file(tiny: NetworkConfig, tiny_networks: Networks, tmp_path: Path) -> None:
-    files = [save_policy(tmp_path / f"{number}.safetensors", tiny, *tiny_networks, 0.9) for number in range(8)]
+    files = [save_policy(tmp_path / f"{number}.safetensors", MsDqnDecider(*tiny_networks, 0.9)) for number in range(8)]
     assert len({file.read_bytes() for file in files}) == 1
 
 
@@ -178,7 +181,7 @@ def test_a_file_that_cannot_be_written_is_reported_and_leaves_nothing(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelError, match=r"cannot write the model .*free space or choose another folder"):
-        save_policy(tmp_path / "file" / "m.safetensors", tiny, *tiny_networks, 0.5)
+        save_policy(tmp_path / "file" / "m.safetensors", MsDqnDecider(*tiny_networks, 0.5))
 
 
 def test_a_disk_that_fills_up_keeps_the_model_that_was_there(
@@ -192,7 +195,7 @@ def test_a_disk_that_fills_up_keeps_the_model_that_was_there(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(ModelError, match="No space left"):
-        save_policy(tiny_model, tiny, *tiny_networks, 0.5)
+        save_policy(tiny_model, MsDqnDecider(*tiny_networks, 0.5))
     load_policy(tiny_model)
     assert sorted(file.name for file in tiny_model.parent.iterdir()) == ["tiny.safetensors", "tiny.sha256"]
 

@@ -64,13 +64,13 @@ class ActionMemory:
     The order is newest first: elements 0 to actions - 1 are the newest action. After ``reset`` all are zero.
 
     Args:
-        length: number of actions held, at least 1.
+        length: number of actions held; 0 for an agent that remembers none.
         actions: size of the action space: 4 without the stop action, 5 with it.
     """
 
     def __init__(self, length: int = ACTION_MEMORY, actions: int = 5) -> None:
-        if length < 1 or actions < 1:
-            raise ValueError(f"an action memory of {length} places for {actions} actions; both must be at least 1")
+        if length < 0 or actions < 1:
+            raise ValueError(f"an action memory of {length} places for {actions} actions; expected 0 and 1 at least")
         self.length = length
         self.actions = actions
         self._one_hot = np.zeros((length, actions), dtype=np.float32)
@@ -87,9 +87,8 @@ class ActionMemory:
         """
         if not 0 <= action < self.actions:
             raise ValueError(f"action {action} is none of 0 to {self.actions - 1}")
-        self._one_hot = np.roll(self._one_hot, 1, axis=0)
-        self._one_hot[0] = 0.0
-        self._one_hot[0, action] = 1.0
+        newest = np.eye(self.actions, dtype=np.float32)[action]
+        self._one_hot = np.concatenate([newest[None], self._one_hot])[: self.length]
 
     def vector(self) -> npt.NDArray[np.float32]:
         """A new float32 vector (length * actions,), newest action first."""

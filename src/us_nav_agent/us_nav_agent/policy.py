@@ -2,16 +2,12 @@
 
 import hashlib
 import json
-import math
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -19,33 +15,25 @@ from us_grid_sim.geometry import Action
 from us_grid_sim.memory import ActionMemory, FrameMemory
 from us_grid_sim.preprocess import Frame8
 
+from us_nav_agent.deciders import DECIDERS, Decider, Decision
 from us_nav_agent.errors import ModelError
-from us_nav_agent.networks.ms_dqn import MOVES, MsDqn, NetworkConfig, StopClassifier
+from us_nav_agent.networks.ms_dqn import MOVES
+
+__all__ = [
+    "Decision",
+    "Policy",
+    "check_digest",
+    "digest_file",
+    "find_model",
+    "install_model",
+    "list_models",
+    "load_policy",
+    "models_folder",
+    "one_thread",
+    "save_policy",
+]
 
 SUFFIX = ".safetensors"
-_KIND = "usnav-ms-dqn-1"
-_TEMPERATURE = 0.05
-"""Spread of Q-values that counts as one step's worth: the reward of a step closer."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What the policy made of one frame.
-
-    Attributes:
-        action: the action to take.
-        q_values: float32 (4,) with a stop classifier, in the order of Action [expected discounted return].
-        state_value: V(s) of the dueling network [expected discounted return].
-        stop_probability: probability that the frame shows the target.
-        confidence: trust in this decision, 0 to 1. For a stop its probability p; for a move (1 - p) times the share of
-            the move in a softmax of the Q-values at the temperature of one step's reward.
-    """
-
-    action: Action
-    q_values: npt.NDArray[np.float32]
-    state_value: float
-    stop_probability: float
-    confidence: float
 
 
 @contextmanager
@@ -59,40 +47,25 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def decide(q: npt.NDArray[np.float32], state_value: float, stop_probability: float, threshold: float) -> Decision:
-    """The decision on what the networks said: the stop classifier is asked first (Hase et al. 2020, alg. 1)."""
-    if stop_probability >= threshold:
-        return Decision(Action.STOP, q, state_value, stop_probability, stop_probability)
-    move = int(q.argmax())
-    share = float(1.0 / np.exp((q.astype(np.float64) - float(q[move])) / _TEMPERATURE).sum())
-    return Decision(Action(move), q, state_value, stop_probability, (1.0 - stop_probability) * share)
-
-
 class Policy:
     """Decides on frames, one after the other, and remembers the last ones and its own actions.
 
     Attributes:
         name: of the model.
         sha256: of the weights file, 64 hexadecimal digits.
-        config: shape of the networks.
+        decider: the networks and their rule.
         preprocess: from an 800 x 600 frame to what the networks see.
-        threshold: stop probability from which the policy stops.
         targets: the views that it can find.
     """
 
-    def __init__(
-        self, name: str, sha256: str, config: NetworkConfig, q: MsDqn, stop: StopClassifier, threshold: float
-    ) -> None:
+    def __init__(self, name: str, sha256: str, decider: Decider) -> None:
         self.name = name
         self.sha256 = sha256
-        self.config = config
-        self.preprocess = config.preprocess
-        self.threshold = threshold
+        self.decider = decider
+        self.preprocess = decider.config.preprocess
         self.targets: tuple[str, ...] = ("sacrum",)
-        self.q_network = q.eval()
-        self.stop_classifier = stop.eval()
-        self._frames = FrameMemory(config.frames)
-        self._actions = ActionMemory(config.actions, MOVES)
+        self._frames = FrameMemory(decider.config.frames)
+        self._actions = ActionMemory(decider.config.actions, MOVES)
         self._decisions = 0
 
     @property
@@ -115,29 +88,47 @@ class Policy:
         self._frames.push(self.preprocess(frame))
         frames = torch.from_numpy(self._frames.stacked()).unsqueeze(0)
         actions = torch.from_numpy(self._actions.vector()).unsqueeze(0)
-        with one_thread(), torch.inference_mode():
-            values = self.q_network(frames, actions)
-            stop = float(torch.sigmoid(self.stop_classifier(frames[:, :1]))[0])
-        decision = decide(values.q[0].numpy().copy(), float(values.state[0]), stop, self.threshold)
+        with one_thread():
+            decision = self.decider.decide(frames, actions)
         if decision.action is not Action.STOP:
             self._actions.push(decision.action)
         self._decisions += 1
         return decision
 
 
-def save_policy(path: Path, config: NetworkConfig, q: MsDqn, stop: StopClassifier, threshold: float) -> Path:
-    """Write both networks to ``path`` (.safetensors) and its SHA-256 beside it; returns ``path``.
+def save_policy(path: Path, decider: Decider) -> Path:
+    """Write weights and configuration to ``path`` (.safetensors) and its SHA-256 beside it; returns ``path``.
 
     Raises:
         ModelError: the file cannot be written; what was there before is kept.
     """
-    weights = {f"q_network.{name}": value.contiguous() for name, value in q.state_dict().items()}
-    weights |= {f"stop_classifier.{name}": value.contiguous() for name, value in stop.state_dict().items()}
-    content = {"network": asdict(config), "threshold": threshold}
+    weights = {
+        f"{prefix}.{name}": value.contiguous()
+        for prefix, network in decider.networks().items()
+        for name, value in network.state_dict().items()
+    }
+    config = json.dumps(decider.content(), sort_keys=True)
+    return _write(path, _serialised(weights, {"kind": decider.kind, "config": config}))
+
+
+def install_model(source: Path, name: str) -> Path:
+    """Copy a model file into the models folder by ``name``; returns the copy.
+
+    Raises:
+        ModelError: it is corrupt, or the copy cannot be written.
+    """
+    check_digest(source)
+    copy = _write(models_folder() / f"{name}{SUFFIX}", source.read_bytes())
+    shutil.copymode(source, copy)
+    return copy
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Write a weights file whole or not at all, then its SHA-256; returns ``path``."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(_serialised(weights, {"kind": _KIND, "config": json.dumps(content, sort_keys=True)}))
+        partial.write_bytes(data)
         digest = _digest(partial)
         partial.replace(path)
         digest_file(path).write_text(f"{digest}  {path.name}\n")
@@ -177,36 +168,32 @@ def load_policy(name_or_path: str | Path) -> Policy:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a safetensors file ({error}); train or copy it again") from None
-    if metadata.get("kind") != _KIND:
-        raise ModelError(f"{path}: holds {metadata.get('kind')!r}; expected a model of kind {_KIND!r}")
-    config, threshold = _read_config(path, metadata)
-    try:
-        q, stop = MsDqn(config), StopClassifier(config)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        problem = str(error).splitlines()[0]
-        raise ModelError(f"{path}: no network has the shape it names ({problem}); train or copy it again") from None
-    for prefix, network in (("q_network.", q), ("stop_classifier.", stop)):
-        part = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    decider = _described(path, metadata)
+    for prefix, network in decider.networks().items():
+        start = f"{prefix}."
+        part = {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
         try:
             network.load_state_dict(part)
         except RuntimeError as error:
             problem = str(error).splitlines()[-1].strip()
             raise ModelError(f"{path}: weights do not fit the networks it names ({problem})") from None
-    return Policy(path.stem, sha256, config, q, stop, threshold)
+    return Policy(path.stem, sha256, decider)
 
 
-def _read_config(path: Path, metadata: dict[str, str]) -> tuple[NetworkConfig, float]:
+def _described(path: Path, metadata: Mapping[str, str]) -> Decider:
+    """The decider that a model file describes, with weights still to be loaded."""
+    kind = metadata.get("kind")
+    if kind not in DECIDERS:
+        raise ModelError(f"{path}: holds {kind!r}; expected a model of kind {' or '.join(map(repr, DECIDERS))}")
     try:
-        content: dict[str, Any] = json.loads(metadata["config"])
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content["network"].items()
-        }
-        config, threshold = NetworkConfig(**fields), float(content["threshold"])
+        build = DECIDERS[kind].builder(json.loads(metadata["config"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path}: its configuration cannot be read ({error}); train or copy it again") from None
-    if not 0.0 < threshold <= 1.0 or math.isnan(threshold):
-        raise ModelError(f"{path}: stop threshold {threshold}; expected a probability above 0")
-    return config, threshold
+    try:
+        return build()
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        problem = str(error).splitlines()[0]
+        raise ModelError(f"{path}: no network has the shape it names ({problem}); train or copy it again") from None
 
 
 def digest_file(path: Path) -> Path:

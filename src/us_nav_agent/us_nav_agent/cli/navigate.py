@@ -14,7 +14,7 @@ HEAD = "step  bin    action  Q up     down     left     right    p(stop)  confid
 
 def step_line(step: "StepReport") -> str:
     """A decision as a line under HEAD."""
-    q = "  ".join(f"{value:+.4f}" for value in step.q_values)
+    q = "  ".join(f"{value:+.4f}" for value in step.q_values[:4])
     place = f"{step.position.row},{step.position.column}"
     return (
         f"{step.step:4d}  {place:5s}  {step.action.name.lower():6s}  {q}  {step.stop_probability:7.4f}  "

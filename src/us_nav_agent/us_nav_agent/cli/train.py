@@ -1,10 +1,10 @@
 """`usnav train`: run an experiment, or go on with it."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import TaskID
 
 from us_nav_agent.cli.screen import console, progress_bar
 
@@ -16,23 +16,25 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/NAME-seedN.")] = None,
     install: Annotated[str | None, typer.Option(help="Copy the model into the models folder by this name.")] = None,
 ) -> None:
-    """Train a policy: the stop classifier, then the Q network, the best by validation. Ctrl-C saves; again goes on.
+    """Train a policy, the best by validation. Ctrl-C keeps what is done, the same command goes on.
 
-    Example: `usnav train msdqn_lite --data data/cohort --seed 0`
+    Examples: `usnav train msdqn_lite --data data/cohort --seed 0`, `usnav train densenet` (the paper's baseline)
     """
-    from us_nav_agent.policy import digest_file, load_policy, models_folder, save_policy
+    from us_nav_agent.policy import install_model
     from us_nav_agent.training import TrainProgress, load_experiment
     from us_nav_agent.training import train as run
 
     plan = load_experiment(experiment)
     folder = out or Path("runs") / f"{plan.name}-seed{seed}"
     with progress_bar() as bar:
-        tasks = {stage: bar.add_task(stage, total=None, visible=False) for stage in ("data", "stop", "dqn")}
+        tasks: dict[str, TaskID] = {}
         noted = ""
 
         def show(progress: TrainProgress) -> None:
             nonlocal noted
-            bar.update(tasks[progress.stage], completed=progress.done, total=progress.total, visible=True)
+            if progress.stage not in tasks:
+                tasks[progress.stage] = bar.add_task(progress.stage)
+            bar.update(tasks[progress.stage], completed=progress.done, total=progress.total)
             if progress.note != noted:
                 noted = progress.note
                 bar.console.print(f"{progress.done} steps: {progress.note}")
@@ -40,8 +42,4 @@ def train(
         model = run(plan, data, seed, folder, show)
     console.print(f"wrote {model}")
     if install:
-        policy = load_policy(model)
-        copy = models_folder() / f"{install}.safetensors"
-        save_policy(copy, policy.config, policy.q_network, policy.stop_classifier, policy.threshold)
-        shutil.copymode(model, digest_file(copy))
-        console.print(f"installed {copy}")
+        console.print(f"installed {install_model(model, install)}")

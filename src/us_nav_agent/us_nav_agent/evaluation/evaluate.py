@@ -114,7 +114,7 @@ def evaluate(policy: Policy, subjects: Sequence[PreprocessedGrid], seed: int) ->
         if grid.preprocess != policy.preprocess:
             raise ValueError(f"subject {grid.name} is preprocessed by {grid.preprocess}; expected {policy.preprocess}")
     with one_thread():
-        runs = run_all(policy.q_network, policy.stop_classifier, policy.threshold, subjects, seed)
+        runs = run_all(policy.decider, subjects, seed)
     return _result(policy, [grid.name for grid in subjects], runs, seed)
 
 

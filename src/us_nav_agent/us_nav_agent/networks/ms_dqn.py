@@ -40,9 +40,10 @@ class NetworkConfig:
         return Preprocess(self.height, self.width, self.roi)
 
 
+ARRAY_ROI = (186, 0, 428, 600)
+"""The middle 428 columns are the array of the simulated screen, the rest is black."""
 PRESETS = {
-    # The middle 428 columns are the array of the simulated screen, the rest is black.
-    "lite": NetworkConfig(64, 64, (186, 0, 428, 600), (16, 32, 64, 128), 128),
+    "lite": NetworkConfig(64, 64, ARRAY_ROI, (16, 32, 64, 128), 128),
     "paper": NetworkConfig(258, 272, (0, 0, FRAME_WIDTH, FRAME_HEIGHT), (64, 128, 256, 512), 512),
 }
 

@@ -76,6 +76,11 @@ def mirror_moves(values: Tensor, mirror: Tensor) -> Tensor:
     return torch.where(where, values[..., _MIRRORED.to(values.device)], values)
 
 
+def augment_labels(labels: Tensor, record: Augmentation) -> Tensor:
+    """Shares (n, 5) of the actions on the mirrored backs; the stop stays the stop."""
+    return torch.cat([mirror_moves(labels[:, :MOVES], record.mirror), labels[:, MOVES:]], dim=1)
+
+
 def augment_actions(actions: Tensor, record: Augmentation) -> Tensor:
     """Action memories (n, k * 4) of the mirrored backs."""
     return mirror_moves(actions.view(len(actions), -1, MOVES), record.mirror).reshape(actions.shape)

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from us_nav_agent.errors import TrainingError
-from us_nav_agent.networks.ms_dqn import PRESETS, NetworkConfig
+from us_nav_agent.networks.baselines import DenseNetConfig
+from us_nav_agent.networks.ms_dqn import ARRAY_ROI, PRESETS, NetworkConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "config" / "experiments"
 
@@ -55,8 +56,24 @@ class DqnSettings:
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """What an experiment file says, and its name."""
+class ClassificationSettings:
+    """How the supervised baseline is trained.
+
+    Attributes:
+        input_size: edge of the square picture that the network sees, at least 32 [px].
+        epochs: of as many draws as there are frames.
+        batch_size, learning_rate: as usual; the learning rate is the highest of its one cycle.
+    """
+
+    input_size: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class MsDqnExperiment:
+    """What the experiment file of an MS-DQN says, and its name."""
 
     name: str
     preset: str
@@ -67,6 +84,22 @@ class Experiment:
     def network(self) -> NetworkConfig:
         """Shape of the networks."""
         return PRESETS[self.preset]
+
+
+@dataclass(frozen=True)
+class ClassificationExperiment:
+    """What the experiment file of a supervised baseline says, and its name."""
+
+    name: str
+    classification: ClassificationSettings
+
+    @property
+    def network(self) -> DenseNetConfig:
+        """Shape of the network."""
+        return DenseNetConfig(self.classification.input_size, self.classification.input_size, ARRAY_ROI)
+
+
+Experiment = MsDqnExperiment | ClassificationExperiment
 
 
 _SHARES = {"gamma", "exploration_fraction", "final_epsilon", "alpha"}
@@ -111,10 +144,13 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
         raise TrainingError(f"no experiment {str(name_or_path)!r}; there is {known}, or name a .yaml file") from None
     except yaml.YAMLError as error:
         raise TrainingError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
-    expected = {"preset", "stop", "dqn"}
-    if not isinstance(content, dict) or set(content) != expected:
-        raise TrainingError(f"{path}: an experiment has exactly the keys {sorted(expected)}")
+    keys = set(content) if isinstance(content, dict) else set()
+    if keys == {"classification"}:
+        settings = _fill(ClassificationSettings, content["classification"], path, "classification")
+        return ClassificationExperiment(path.stem, settings)
+    if keys != {"preset", "stop", "dqn"}:
+        raise TrainingError(f"{path}: an experiment has exactly the keys preset, stop and dqn, or classification")
     if content["preset"] not in PRESETS:
         raise TrainingError(f"{path}: preset {content['preset']!r}; there are {', '.join(PRESETS)}")
     stop = _fill(StopSettings, content["stop"], path, "stop")
-    return Experiment(path.stem, content["preset"], stop, _fill(DqnSettings, content["dqn"], path, "dqn"))
+    return MsDqnExperiment(path.stem, content["preset"], stop, _fill(DqnSettings, content["dqn"], path, "dqn"))

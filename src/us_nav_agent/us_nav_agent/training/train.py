@@ -1,14 +1,13 @@
-"""A training run: stop classifier, then Q network, the best model by validation, resumable at any moment.
+"""A training run: networks from an experiment and a data set, the best model by validation, resumable at any moment.
 
-A run folder holds run.json (what it was made from), stop.pt (stop_state.pt while it is trained), dqn.zip, replay.pkl
-and counters.json (the latest state), best.pt and evaluations.json, the TensorBoard log, and at its end
-model.safetensors. Only training subjects are walked on; the validation subjects choose threshold and model; test
-subjects are never loaded.
+A run folder holds run.json (what it was made from), evaluations.json, the TensorBoard log and at its end
+model.safetensors. Between, MS-DQN keeps stop.pt (stop_state.pt while it is trained), then dqn.zip, replay.pkl and
+counters.json (the latest state) and best.pt; the supervised baseline keeps classifier.pt (``classification``). Only
+training subjects are walked on; the validation subjects choose threshold and model; test subjects are never loaded.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,54 +19,64 @@ from us_grid_sim.dataset.grid import PreprocessedGrid, load_grid
 from us_grid_sim.dataset.layout import subjects_of
 from us_grid_sim.envs.sacrum_nav import SacrumNavEnv
 
-from us_nav_agent.errors import TrainingError
+from us_nav_agent.deciders import ClassifierDecider, Decider, MsDqnDecider
 from us_nav_agent.networks.ms_dqn import MsDqn, StopClassifier
 from us_nav_agent.policy import save_policy
 from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
 from us_nav_agent.rollout import run_all
+from us_nav_agent.training.classification import train_classifier
 from us_nav_agent.training.dqn import FrameBank, PrioritizedDoubleDQN, ReferencePolicy
-from us_nav_agent.training.experiment import Experiment
+from us_nav_agent.training.experiment import ClassificationExperiment, Experiment, MsDqnExperiment
+from us_nav_agent.training.run_folder import (
+    Report,
+    TrainProgress,
+    claim,
+    device,
+    note_on,
+    quiet,
+    save_torch,
+    summary_of,
+    write_evaluations,
+    write_text,
+)
 from us_nav_agent.training.stop import train_stop
 
-
-@dataclass(frozen=True)
-class TrainProgress:
-    """How far a run is: the stage (data, stop or dqn), steps done and in all, and a word on the latest result."""
-
-    stage: str
-    done: int
-    total: int
-    note: str = ""
+Grids = dict[str, list[PreprocessedGrid]]
+"""The subjects of the splits train and validation."""
 
 
-Report = Callable[[TrainProgress], None]
-
-
-def _quiet(progress: TrainProgress) -> None:
-    """Say nothing."""
-
-
-def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Report = _quiet) -> Path:
+def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Report = quiet) -> Path:
     """Run an experiment, or go on with the one in ``out``; returns the model file.
 
-    Ctrl-C saves what is done; the same call goes on from there (with other random numbers than without the break).
+    Ctrl-C saves what is done; the same call goes on from there (the Q network with other random numbers than without
+    the break).
 
     Raises:
         DatasetError: the data set is not there, or is malformed.
         TrainingError: ``out`` holds another run.
     """
     splits = {split: subjects_of(data, split) for split in ("train", "validation")}
-    _claim(out, experiment, seed, {split: [file.stem for file in files] for split, files in splits.items()})
-    grids: dict[str, list[PreprocessedGrid]] = {"train": [], "validation": []}
+    claim(out, experiment, seed, {split: [file.stem for file in files] for split, files in splits.items()})
+    grids: Grids = {"train": [], "validation": []}
     total = sum(map(len, splits.values()))
     for split, files in splits.items():
         for file in files:
             grids[split].append(load_grid(file, experiment.network.preprocess))
             progress(TrainProgress("data", sum(map(len, grids.values())), total))
+    decider: Decider
+    if isinstance(experiment, ClassificationExperiment):
+        network = train_classifier(experiment, grids["train"], grids["validation"], seed, out, progress)
+        decider = ClassifierDecider(network)
+    else:
+        decider = _ms_dqn(experiment, grids, seed, out, progress)
+    return save_policy(out / "model.safetensors", decider)
+
+
+def _ms_dqn(experiment: MsDqnExperiment, grids: Grids, seed: int, out: Path, progress: Report) -> MsDqnDecider:
+    """Stop classifier, then Q network, then the threshold of the finished pair."""
     stop, threshold = _stop(experiment, grids, seed, out, progress)
     best = _q_network(experiment, grids, seed, out, stop, threshold, progress)
-    threshold = threshold_by_runs(best, stop, grids["validation"])
-    return save_policy(out / "model.safetensors", experiment.network, best, stop, threshold)
+    return MsDqnDecider(best, stop, threshold_by_runs(best, stop, grids["validation"]))
 
 
 def threshold_by_runs(q: MsDqn, stop: StopClassifier, grids: Sequence[PreprocessedGrid]) -> float:
@@ -77,24 +86,13 @@ def threshold_by_runs(q: MsDqn, stop: StopClassifier, grids: Sequence[Preprocess
     stop elsewhere; so the threshold of the finished policy is chosen on runs.
     """
     candidates = 1.0 / (1.0 + np.exp(-np.arange(0.0, 9.25, 0.5)))
-    reached = np.array([run_all(q, stop, float(one), grids, seed=0).reached.mean() for one in candidates])
+    reached = np.array([run_all(MsDqnDecider(q, stop, float(one)), grids, seed=0).reached.mean() for one in candidates])
     best = np.flatnonzero(reached == reached.max())
     return float(candidates[best[len(best) // 2]])
 
 
-def _claim(out: Path, experiment: Experiment, seed: int, subjects: dict[str, list[str]]) -> None:
-    """Write what the run is made from, or check that ``out`` holds the same run."""
-    content = {"experiment": asdict(experiment), "seed": seed, "subjects": subjects}
-    text = json.dumps(content, indent=1) + "\n"
-    file = out / "run.json"
-    if file.exists() and file.read_text() != text:
-        raise TrainingError(f"{file}: another run is here; name another folder with --out, or remove this one")
-    out.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-
-
 def _stop(
-    experiment: Experiment, grids: dict[str, list[PreprocessedGrid]], seed: int, out: Path, progress: Report
+    experiment: MsDqnExperiment, grids: Grids, seed: int, out: Path, progress: Report
 ) -> tuple[StopClassifier, float]:
     """The trained stop classifier and its threshold, from the run folder where it is finished."""
     file = out / "stop.pt"
@@ -112,26 +110,8 @@ def _stop(
         lambda done, total: progress(TrainProgress("stop", done, total)),
         out / "stop_state.pt",
     )
-    _save(file, {"network": network.state_dict(), "threshold": threshold, "accuracy": accuracy})
+    save_torch(file, {"network": network.state_dict(), "threshold": threshold, "accuracy": accuracy})
     return network, threshold
-
-
-def _save(file: Path, content: dict[str, Any]) -> None:
-    """Write a torch file whole or not at all."""
-    partial = file.with_suffix(".partial")
-    torch.save(content, partial)
-    partial.replace(file)
-
-
-def _write(file: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    partial = file.with_suffix(".partial")
-    partial.write_text(text)
-    partial.replace(file)
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _environments(grids: Sequence[PreprocessedGrid], count: int) -> tuple[VecMonitor, FrameBank]:
@@ -139,12 +119,12 @@ def _environments(grids: Sequence[PreprocessedGrid], count: int) -> tuple[VecMon
     made = [SacrumNavEnv(subjects=grids, stop=False, observation="reference") for _ in range(count)]
     for environment in made[1:]:
         environment.frame_bank = made[0].frame_bank
-    return VecMonitor(DummyVecEnv([lambda one=one: one for one in made])), FrameBank(made[0].frame_bank, _device())
+    return VecMonitor(DummyVecEnv([lambda one=one: one for one in made])), FrameBank(made[0].frame_bank, device())
 
 
 def _q_network(
-    experiment: Experiment,
-    grids: dict[str, list[PreprocessedGrid]],
+    experiment: MsDqnExperiment,
+    grids: Grids,
     seed: int,
     out: Path,
     stop: StopClassifier,
@@ -172,7 +152,7 @@ def _q_network(
         policy_kwargs={"config": experiment.network, "bank": bank},
         tensorboard_log=str(out / "tensorboard"),
         seed=seed,
-        device=_device(),
+        device=device(),
     )
     state = out / "dqn.zip"
     if state.exists():
@@ -234,29 +214,22 @@ class _Keeper(BaseCallback):  # type: ignore[misc]
         weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
         on_cpu = MsDqn(network.config)
         on_cpu.load_state_dict(weights)
-        runs = run_all(on_cpu.eval(), self._stop, self._threshold, self._grids, seed=0)
-        reached = runs.reached.mean(axis=1)
-        correct = float((runs.correct / runs.actions).mean())
-        entry = {
-            "steps": self.num_timesteps,
-            "median_reachability": float(np.median(reached)),
-            "mean_reachability": float(reached.mean()),
-            "policy_correctness": correct,
-        }
+        runs = run_all(MsDqnDecider(on_cpu, self._stop, self._threshold), self._grids, seed=0)
+        entry = {"steps": self.num_timesteps} | summary_of(runs)
         score = (entry["median_reachability"], entry["mean_reachability"])
         if all(score > (old["median_reachability"], old["mean_reachability"]) for old in self._history):
-            _save(self._out / "best.pt", {"network": weights})
+            save_torch(self._out / "best.pt", {"network": weights})
         self._history.append(entry)
-        _write(self._out / "evaluations.json", json.dumps(self._history, indent=1) + "\n")
+        write_evaluations(self._out, self._history)
         for name, value in entry.items():
             self.logger.record(f"eval/{name}", value)
-        self._note = f"validation reachability {score[0]:.1%} median, {score[1]:.1%} mean, correctness {correct:.1%}"
+        self._note = note_on(entry)
 
     def checkpoint(self) -> None:
         """Save the latest state; each file is replaced whole, and the one that says there is a state comes last."""
         self.model.save_replay_buffer(self._out / "replay.partial.pkl")
         (self._out / "replay.partial.pkl").replace(self._out / "replay.pkl")
         counters = {"steps": self.num_timesteps, "updates": self.model._n_updates, "calls": self.model._n_calls}
-        _write(self._out / "counters.json", json.dumps(counters) + "\n")
+        write_text(self._out / "counters.json", json.dumps(counters) + "\n")
         self.model.save(self._out / "dqn.partial.zip", exclude=["policy_kwargs"])
         (self._out / "dqn.partial.zip").replace(self._out / "dqn.zip")
