@@ -9,13 +9,16 @@ from us_grid_sim.preprocess import Preprocess
 
 from us_nav_agent.networks.blocks import normalised
 
+SMALLEST_INPUT = 32
+"""Edge that DenseNet's five halvings leave one pixel of [px]."""
+
 
 @dataclass(frozen=True)
 class DenseNetConfig:
     """Shape of the classifier; it is kept in the checkpoint. What is not named is DenseNet-121 (Huang et al. 2017).
 
     Attributes:
-        height, width: of the picture that the network sees, at least 32 [px].
+        height, width: of the picture that the network sees, at least SMALLEST_INPUT [px].
         roi: (x, y, width, height) of the region of the frame that is resized to it [px].
         stem: channels of the first convolution.
         growth: channels that each layer adds.

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from us_nav_agent.errors import TrainingError
-from us_nav_agent.networks.baselines import DenseNetConfig
+from us_nav_agent.networks.baselines import SMALLEST_INPUT, DenseNetConfig
 from us_nav_agent.networks.ms_dqn import ARRAY_ROI, PRESETS, NetworkConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "config" / "experiments"
@@ -60,7 +60,7 @@ class ClassificationSettings:
     """How the supervised baseline is trained.
 
     Attributes:
-        input_size: edge of the square picture that the network sees, at least 32 [px].
+        input_size: edge of the square picture that the network sees, at least SMALLEST_INPUT [px].
         epochs: of as many draws as there are frames.
         batch_size, learning_rate: as usual; the learning rate is the highest of its one cycle.
     """
@@ -147,6 +147,9 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     keys = set(content) if isinstance(content, dict) else set()
     if keys == {"classification"}:
         settings = _fill(ClassificationSettings, content["classification"], path, "classification")
+        if settings.input_size < SMALLEST_INPUT:
+            problem = f"classification.input_size is {settings.input_size}; expected {SMALLEST_INPUT} or more"
+            raise TrainingError(f"{path}: {problem}")
         return ClassificationExperiment(path.stem, settings)
     if keys != {"preset", "stop", "dqn"}:
         raise TrainingError(f"{path}: an experiment has exactly the keys preset, stop and dqn, or classification")
