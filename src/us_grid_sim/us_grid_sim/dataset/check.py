@@ -139,7 +139,8 @@ def _open(root: Path, file: Path, faults: list[Fault]) -> _Subject | None:
         return None
     patient = parse_patient_file(text, file, report)
     if patient.name and patient.name != file.stem:
-        faults.append(Fault("error", file, "line 1", f"the name is {patient.name!r}", f"{file.stem!r}, the file's"))
+        found = f"the name is {patient.name!r}"
+        faults.insert(0, Fault("error", file, "line 1", found, f"{file.stem!r}, the file's"))
     by_file = subject_folder(root, file.stem).is_dir() or not patient.name
     name = file.stem if by_file else patient.name
     usual = subject_folder(root, name) / FRAMES_FOLDER
@@ -196,7 +197,8 @@ def _check_texts(subject: _Subject) -> Iterator[Fault]:
         return
     beyond = list(_beyond(subject, max(len(positions), _frame_count(subject))))
     yield from beyond
-    if not (faults or beyond) and (subject.patient.bins >= 0).all():
+    misleading = beyond or any(fault.severity == "error" for fault in faults)
+    if not misleading and (subject.patient.bins >= 0).all():
         yield from _not_nearest(subject, positions, ours)
 
 
