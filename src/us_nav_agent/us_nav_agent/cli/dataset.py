@@ -7,8 +7,12 @@ import typer
 from rich.table import Table
 
 from us_nav_agent.cli.screen import console, progress_bar
+from us_nav_agent.errors import UsNavAgentError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from us_grid_sim.dataset.layout import GridSubject
     from us_grid_sim.geometry import Bin
 
 app = typer.Typer(help="Make, convert, check and show grid data sets.", no_args_is_help=True)
@@ -138,25 +142,108 @@ def info(folder: Folder) -> None:
     console.print(table)
 
 
+def _patient_file(place: Path, subject: str | None) -> Path:
+    """The patient file that PLACE, or a data set and the subject's name, lead to."""
+    from us_grid_sim.dataset.layout import list_subjects
+
+    if not place.is_dir():
+        if subject is not None:
+            raise typer.BadParameter("--subject goes with a data set's folder", param_hint="PLACE")
+        return place
+    names = {file.stem: file for file in list_subjects(place)}
+    if subject in names:
+        return names[subject]
+    some = ", ".join(list(names)[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    found = "no --subject is given" if subject is None else f"there is no subject {subject!r}"
+    raise UsNavAgentError(f"{place}: {found}; expected one of {some}")
+
+
 @app.command()
 def view(
-    patient_file: Annotated[Path, typer.Argument(help="A subject's .txt in Patient_files/.")],
-    out: Annotated[Path | None, typer.Option(help="PNG to write; by default named after the subject.")] = None,
+    place: Annotated[Path, typer.Argument(help="A subject's .txt in Patient_files/, or a data set's folder.")],
+    subject: Annotated[str | None, typer.Option(help="Name of the subject, with a folder.")] = None,
+    bin_: Annotated[str | None, typer.Option("--bin", help="Show the five frames of this bin: row,column.")] = None,
+    sweep: Annotated[int | None, typer.Option(min=0, max=10, help="Write the frames along this row as video.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; by default named after the subject.")] = None,
 ) -> None:
-    """Draw a subject: the nearest frame of every bin, goal bins boxed.
+    """Draw a subject: the nearest frame of every bin, goal bins boxed; or one bin at full size; or a sweep as video.
 
-    Example: `usnav dataset view data/cohort/Patient_files/Virtual029.txt`
+    Example: `usnav dataset view data/cohort --subject Virtual029 --bin 5,1`
     """
-    import numpy as np
     from us_grid_sim.dataset.layout import read_subject
-    from us_grid_sim.geometry import COLUMNS, ROWS
+
+    if bin_ is not None and sweep is not None:
+        raise typer.BadParameter("either --bin or --sweep", param_hint="--sweep")
+    position = None if bin_ is None else _bin(bin_, "--bin")
+    grid_subject = read_subject(_patient_file(place, subject))
+    if position is not None:
+        file = out or Path(f"{grid_subject.name}_bin{position.row}_{position.column}.png")
+        _view_bin(grid_subject, position, file)
+    elif sweep is not None:
+        file = out or Path(f"{grid_subject.name}_sweep{sweep}.webm")
+        _view_sweep(grid_subject, sweep, file)
+    else:
+        file = out or Path(f"{grid_subject.name}.png")
+        _view_grid(grid_subject, file)
+    _say(f"wrote {file}")
+
+
+def _view_grid(subject: "GridSubject", file: Path) -> None:
+    import numpy as np
+    from us_grid_sim.geometry import COLUMNS, DEPTH, ROWS, Bin
     from us_grid_sim.preprocess import Preprocess
 
     from us_nav_agent.evaluation.figures import draw_subject
 
-    subject = read_subject(patient_file)
-    small = Preprocess(150, 107, (186, 0, 428, 600))
+    height, far = 150, 0.015  # half the diagonal of a bin is 14 mm
+    small = Preprocess(height, 107, (186, 0, 428, 600))
     frames = np.stack([small(subject.frame(int(index))) for index in subject.bins[:, :, 0].flat])
-    file = out or Path(f"{subject.name}.png")
-    draw_subject(frames.reshape(ROWS, COLUMNS, *frames.shape[1:]), subject.goals, subject.name, file)
-    console.print(f"wrote {file}")
+    centers = np.array([Bin.from_state(state).center for state in range(len(frames))])
+    borrowed = np.linalg.norm(_places(subject, subject.bins[:, :, 0].ravel()) - centers, axis=1) > far
+    frames[borrowed] //= 3
+    dimmed = f"; dimmed: the nearest frame was taken over {1e3 * far:.0f} mm away" if borrowed.any() else ""
+    grid = frames.reshape(ROWS, COLUMNS, *frames.shape[1:])
+    draw_subject(grid, subject.goals, subject.name + dimmed, file, pixel_mm=1e3 * DEPTH / height)
+
+
+def _places(subject: "GridSubject", indices: "npt.NDArray[np.int32]") -> "npt.NDArray[np.float64]":
+    """Where frames were taken, (n, 2) in the patient frame [m]; NaN where that is not known."""
+    import numpy as np
+
+    places = np.full((len(indices), 2), np.nan)
+    known = indices < len(subject.positions)
+    places[known] = subject.positions[indices[known]]
+    return places
+
+
+def _view_bin(subject: "GridSubject", position: "Bin", file: Path) -> None:
+    import numpy as np
+
+    from us_nav_agent.evaluation.figures import draw_bin
+
+    indices = subject.bins[position.row, position.column]
+    offsets = _places(subject, indices) - position.center
+    captions = [
+        f"{number + 1}: frame {index}" + (f", {distance:.1f} mm from the centre" if np.isfinite(distance) else "")
+        for number, (index, distance) in enumerate(zip(indices, 1e3 * np.linalg.norm(offsets, axis=1), strict=True))
+    ]
+    goal = ", a goal bin" if position in subject.goals else ""
+    title = f"{subject.name}, bin {position.row},{position.column}{goal}: its five frames, nearest first; rulers in mm"
+    draw_bin(np.stack([subject.frame(int(index)) for index in indices]), captions, offsets, title, file)
+
+
+def _view_sweep(subject: "GridSubject", row: int, file: Path) -> None:
+    import numpy as np
+    from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, ROW_PITCH, Bin
+
+    from us_nav_agent.evaluation.video import draw_frame, write_pictures
+
+    across = subject.positions[:, 1] - Bin(row, 0).center[1]
+    indices = np.flatnonzero(np.abs(across) <= ROW_PITCH / 2)
+    if not len(indices):
+        raise UsNavAgentError(f"{subject.name}: no frame is known to be taken along row {row}; expected another row")
+    pictures = (
+        draw_frame(subject.frame(index), f"row {row}   x {1e3 * subject.positions[index, 0]:+.0f} mm   frame {index}")
+        for index in map(int, indices)
+    )
+    write_pictures(pictures, (FRAME_HEIGHT, FRAME_WIDTH), file, fps=25)

@@ -1,16 +1,16 @@
-"""A short video of a run: each decided frame with what the policy made of it, beside the path over the grid."""
+"""Short videos: of a sweep, and of a run with what the policy made of each frame, beside the path over the grid."""
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from us_grid_sim.geometry import COLUMNS, ROWS, Bin
+from us_grid_sim.geometry import COLUMNS, DEPTH, FRAME_HEIGHT, PIXEL_SIZE, ROWS, Bin
 
 from us_nav_agent.bags.run import RunStep
 from us_nav_agent.errors import UsNavAgentError
@@ -89,24 +89,49 @@ def _silence() -> Iterator[None]:
         os.close(kept)
 
 
-def write_video(steps: Sequence[RunStep], goals: Sequence[Bin], file: Path) -> Path:
-    """Write the run as a VP8 video (.webm), which browsers and players show; returns ``file``.
+def write_pictures(pictures: Iterable[Image], size: tuple[int, int], file: Path, fps: int = FPS) -> Path:
+    """Write pictures, BGR, as a VP8 video (.webm), which browsers and players show; returns ``file``.
+
+    Args:
+        pictures: uint8 (rows, columns, 3) each.
+        size: rows and columns.
+        file: to write.
+        fps: pictures a second.
 
     Raises:
         UsNavAgentError: this OpenCV cannot write it.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    height, width = _SIZE
+    height, width = size
     with _silence():
-        writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"VP80"), FPS, (width, height))
+        writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"VP80"), fps, (width, height))
     if not writer.isOpened():
         raise UsNavAgentError(f"{file}: this OpenCV cannot write VP8 video; install opencv-python-headless from PyPI")
     try:
-        for number in range(len(steps)):
-            picture = draw_step(steps, number, goals)
-            last = number == len(steps) - 1
-            for _ in range(round(FPS * SECONDS_A_STEP * (3 if last else 1))):
-                writer.write(picture)
+        for picture in pictures:
+            writer.write(picture)
     finally:
         writer.release()
     return file
+
+
+def write_video(steps: Sequence[RunStep], goals: Sequence[Bin], file: Path) -> Path:
+    """Write the run as a video; returns ``file``. Raises as ``write_pictures``."""
+
+    def pictures() -> Iterator[Image]:
+        for number in range(len(steps)):
+            last = number == len(steps) - 1
+            yield from repeat(draw_step(steps, number, goals), round(FPS * SECONDS_A_STEP * (3 if last else 1)))
+
+    return write_pictures(pictures(), _SIZE, file)
+
+
+def draw_frame(frame: Image, words: str) -> Image:
+    """The picture (600, 800, 3), BGR, of a frame with words under it and a ruler of 10 mm ticks at its left."""
+    canvas = np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8)
+    for tick in range(1, int(DEPTH / 0.010)):
+        y = round(tick * 0.010 / PIXEL_SIZE)
+        cv2.line(canvas, (0, y), (12, y), _GOAL, 2)
+        _write(canvas, f"{tick * 10} mm", (18, y + 5), 0.45)
+    _write(canvas, words, (120, FRAME_HEIGHT - 10))
+    return canvas
