@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, FRAME_HEIGHT, FRAME_WIDTH, FRAMES_PER_BIN, Action, Bin
-from us_nav_agent.deciders import ClassifierDecider, frame_logits
+from us_nav_agent.deciders import ClassifierDecider, classifier_logits
 from us_nav_agent.errors import ModelError, TrainingError
 from us_nav_agent.evaluation import evaluate
 from us_nav_agent.networks.baselines import DenseNetClassifier, DenseNetConfig
 from us_nav_agent.policy import digest_file, install_model, load_policy, one_thread, save_policy
 from us_nav_agent.rollout import Walks, run_all
 from us_nav_agent.training import TrainProgress, classification, load_experiment, train
-from us_nav_agent.training.augment import augment_labels, sample_augmentation
+from us_nav_agent.training.augment import Augmentation, augment_labels, sample_augmentation
 from us_nav_agent.training.classification import action_shares, drawing_probabilities, labelled, train_classifier
 from us_nav_agent.training.experiment import ClassificationExperiment, ClassificationSettings
 from us_nav_agent.training.run_folder import quiet
@@ -106,13 +106,13 @@ def test_on_a_mirrored_back_the_label_says_down_for_up() -> None:
 
 def share_right(network: DenseNetClassifier, grid: PreprocessedGrid) -> float:
     """Share of the toy's bins in which the likeliest action is a correct one."""
-    actions = frame_logits(network, grid.frames).argmax(axis=1)
+    actions = classifier_logits(network, grid.frames).argmax(axis=1)
     return float((action_shares(grid.goals)[np.arange(BINS), actions] > 0).mean())
 
 
 def test_the_baseline_learns_the_toy(toy_grid: MakeGrid, tmp_path: Path) -> None:
     grids = [toy_grid()]
-    assert share_right(train_classifier(settings(8), grids, grids, 0, tmp_path, quiet), grids[0]) >= 0.98
+    assert share_right(train_classifier(settings(8), grids, grids, 0, tmp_path, quiet), grids[0]) >= 0.95
 
 
 def test_a_baseline_with_the_labels_of_other_frames_does_not_learn_the_toy(
@@ -125,6 +125,21 @@ def test_a_baseline_with_the_labels_of_other_frames_does_not_learn_the_toy(
     monkeypatch.setattr(classification, "labelled", shuffled)
     grids = [toy_grid()]
     assert share_right(train_classifier(settings(3), grids, grids, 0, tmp_path, quiet), grids[0]) < 0.8
+
+
+def test_every_update_is_augmented_anew(toy_grid: MakeGrid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[float] = []
+
+    def noted(count: int, generator: torch.Generator) -> Augmentation:
+        record = sample_augmentation(count, generator)
+        turns.extend(record.turn.tolist())
+        return record
+
+    monkeypatch.setattr(classification, "sample_augmentation", noted)
+    grids = [toy_grid()]
+    for seed in (0, 1):
+        train_classifier(settings(1), grids, grids, seed, tmp_path / str(seed), quiet)
+    assert len(set(turns)) == len(turns) == 2 * 12 * 64
 
 
 def test_the_same_seed_gives_the_same_weights(toy_grid: MakeGrid, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ class ClassifierDecider(Decider):
 
     def chooser(self, bank: Frames) -> Chooser:
         """See Decider."""
-        actions = frame_logits(self.network, bank).argmax(axis=1)
+        actions = classifier_logits(self.network, bank).argmax(axis=1)
         return lambda memory, chosen: actions[memory[:, 0]]
 
     def networks(self) -> dict[str, nn.Module]:
@@ -207,19 +207,24 @@ DECIDERS: dict[str, type[Decider]] = {one.kind: one for one in (MsDqnDecider, Cl
 """The architectures by what a model file calls them."""
 
 
-def frame_logits(network: nn.Module, frames: Frames, device: str = "cpu") -> Floats:
-    """What a network on ``device`` makes of each of the frames uint8 (n, h, w) alone: logits (n, ...)."""
-    pictures = torch.from_numpy(frames).unsqueeze(1)
-    with torch.inference_mode():
-        parts = [network(pictures[first : first + _BATCH].to(device)).cpu() for first in range(0, len(frames), _BATCH)]
-        logits: Floats = torch.cat(parts).numpy()
-    return logits
+def classifier_logits(network: DenseNetClassifier, frames: Frames, device: str = "cpu") -> Floats:
+    """Logits (n, 5) of each of the frames uint8 (n, h, w), by a network on ``device``."""
+    return _frame_logits(network, frames, 64, device)  # of more frames the activations leave the processor's cache
 
 
 def stop_probabilities(stop: StopClassifier, frames: Frames) -> Floats:
     """Probability (n,) that each of the frames uint8 (n, h, w) shows the target."""
-    probabilities: Floats = torch.sigmoid(torch.from_numpy(frame_logits(stop, frames))).numpy()
+    probabilities: Floats = torch.sigmoid(torch.from_numpy(_frame_logits(stop, frames, _BATCH, "cpu"))).numpy()
     return probabilities
+
+
+def _frame_logits(network: nn.Module, frames: Frames, batch: int, device: str) -> Floats:
+    """What a network makes of each of the frames uint8 (n, h, w) alone: (n, ...)."""
+    pictures = torch.from_numpy(frames).unsqueeze(1)
+    with torch.inference_mode():
+        parts = [network(pictures[first : first + batch].to(device)).cpu() for first in range(0, len(frames), batch)]
+        logits: Floats = torch.cat(parts).numpy()
+    return logits
 
 
 def _greedy(q: MsDqn, bank: Frames, memory: Ints, chosen: Floats) -> Ints:

@@ -150,9 +150,9 @@ def draw_subject(frames: npt.NDArray[np.uint8], goals: Sequence[Bin], title: str
 def _separate(axes: Axes, height: int, width: int) -> None:
     """Lines between the frames of a contact sheet."""
     for row in range(1, ROWS):
-        axes.axhline(row * height - 0.5, color=_TEXT, linewidth=0.8, zorder=2)
+        axes.axhline(row * height - 0.5, color="#777777", linewidth=0.8, zorder=2)
     for column in range(1, COLUMNS):
-        axes.axvline(column * width - 0.5, color=_TEXT, linewidth=0.8, zorder=2)
+        axes.axvline(column * width - 0.5, color="#777777", linewidth=0.8, zorder=2)
 
 
 def _draw_scale(axes: Axes, pixel_mm: float, bottom: float, length_mm: float = 20.0) -> None:

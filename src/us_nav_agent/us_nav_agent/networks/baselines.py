@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from us_grid_sim.geometry import Action
 from us_grid_sim.preprocess import Preprocess
@@ -58,6 +59,7 @@ class DenseNetClassifier(nn.Module):
             growth_rate=config.growth,
             block_config=config.blocks,
         )
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPU
 
     def forward(self, frames: Tensor) -> Tensor:
         """Logits (n, 5) of frames uint8 (n, 1, h, w)."""

@@ -32,7 +32,7 @@ from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.rules import Step
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin
 
-from us_nav_agent.deciders import frame_logits
+from us_nav_agent.deciders import classifier_logits
 from us_nav_agent.networks.baselines import DenseNetClassifier
 from us_nav_agent.rollout import Walks, walk
 from us_nav_agent.training.augment import augment_frames, augment_labels, sample_augmentation
@@ -90,8 +90,7 @@ class _Learner:
     def __init__(self, experiment: ClassificationExperiment, seed: int, total: int) -> None:
         settings = experiment.classification
         torch.manual_seed(seed)
-        network = DenseNetClassifier(experiment.network)
-        self.network = network.to(device=device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = DenseNetClassifier(experiment.network).to(device())
         self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.learning_rate, weight_decay=1e-2)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, settings.learning_rate, total_steps=total)
         self.seed, self.updates = seed, 0
@@ -121,7 +120,7 @@ class _Learner:
         """Loss and runs on the validation subjects; the network is kept where it is the best so far."""
         walks = Walks.on(validation)
         numbers, labels = labelled(walks, validation)
-        logits = frame_logits(self.network.eval(), walks.frames, device())
+        logits = classifier_logits(self.network.eval(), walks.frames, device())
         loss = functional.cross_entropy(torch.from_numpy(logits[numbers]), torch.from_numpy(labels))
         actions = logits.argmax(axis=1)
         runs = walk(lambda memory, chosen: actions[memory[:, 0]], walks, frames=1, actions=0, seed=0)
