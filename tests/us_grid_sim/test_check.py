@@ -190,7 +190,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, Path, str, str, str]] = {
     "an infinite position": (change(TABLE, 3, "1,inf,0"), "error", TABLE, "line 3", "found '1,inf,0'", "numbers"),
     "an unknown position": (change(TABLE, 3, "1,nan,0"), "error", TABLE, "line 3", "frame 1 has no pos", "finite"),
     "rows out of order": (swap_rows, "error", TABLE, "line 9", "frame 6 after frame 7", "indices that grow"),
-    "an index twice": (insert(TABLE, 4, "1,0.0,0.0"), "error", TABLE, "line 4", "frame index '1'", "each frame once"),
+    "an index twice": (insert(TABLE, 9, "1,0.0,0.0"), "error", TABLE, "line 9", "frame index '1'", "each frame once"),
     "a row too few": (change(TABLE, 166, None), "error", TABLE, "", "164 rows", "165, one for each frame"),
     "a row missing inside": (change(TABLE, 20, None), "error", TABLE, "", "164 rows", "165, one for each frame"),
     "a row too many": (insert(TABLE, 167, "165,0.0,0.1"), "error", TABLE, "", "166 rows", "165, one for each"),

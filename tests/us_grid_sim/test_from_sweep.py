@@ -229,11 +229,11 @@ def test_a_frame_in_the_layouts_own_scale_is_not_touched() -> None:
 
 
 def test_fine_detail_is_smoothed_away_not_folded_down() -> None:
-    """Stripes of two pixels, half the finest that the frame can show, become grey and not other stripes."""
+    """Stripes a quarter as wide as the frame's pixels become grey; taken pixel by pixel, they would be all white."""
     scale = PIXEL_SIZE * 1e3 / 4
     image = np.zeros((2400, 3200), np.uint8)
     image[:, ::2] = 200
-    frame = resample(image, resampling(np.diag([scale, scale, 1, 1]), (1599.5, 0.0)))
+    frame = resample(image, resampling(np.diag([scale, scale, 1, 1]), (1600.0, 0.0)))
     assert frame[50:550, 50:750].min() >= 95
     assert frame[50:550, 50:750].max() <= 105
 
@@ -252,6 +252,14 @@ def test_the_fitted_grid_moves_with_the_patient(motion: np.ndarray, row: int) ->
 def test_a_sweep_from_cranial_to_caudal_has_the_same_grid() -> None:
     sweep = np.array([probe_pose(1e3 * x, 1e3 * y) for x, y in row_places(5)])
     np.testing.assert_allclose(fit_grid([sweep], "T").to_frame, fit_grid([sweep[::-1]], "T").to_frame, atol=1e-9)
+
+
+def test_short_sweeps_side_by_side_lie_along_x_all_the_same() -> None:
+    """60 mm long and 200 mm apart at most: the direction is that of the sweeps, not that of the whole."""
+    sweeps = [
+        np.array([probe_pose(1e3 * x, 1e3 * y) for x, y in row_places(row) if abs(x) < 0.03]) for row in range(ROWS)
+    ]
+    np.testing.assert_allclose(fit_grid(sweeps, "Tracker").to_frame[:3, 0], [1, 0, 0], atol=0.05)
 
 
 def test_a_probe_that_stands_still_has_no_grid(tmp_path: Path) -> None:
