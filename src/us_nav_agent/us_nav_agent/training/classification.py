@@ -8,7 +8,9 @@ and what it leaves open:
    share the label equally and the loss is the cross entropy to that distribution.
 2. A bin in which no action is correct (beside a ragged edge of the goal, where the distance of the authors' code is 0)
    has no label and is left out.
-3. Balance: a class is drawn evenly, then a frame by its share of that class; an epoch is as many draws as frames.
+3. Balance: none, an epoch takes every labelled frame once. Classes drawn evenly make a stop five times as likely as it
+   is, and one wrong stop ends a run: after one epoch on simulated subjects the median validation reachability was 74 %
+   with balance, 92 % without.
 4. Input: the columns of the array, by default at 96 x 96 pixels; weights start at random (no ImageNet).
 5. Augmentation: that of the stop classifier, rotations and resized crops as in the paper's, and shifts, contrast and
    mirror images, on which up and down change places.
@@ -69,13 +71,6 @@ def labelled(walks: Walks, grids: Sequence[PreprocessedGrid]) -> tuple[npt.NDArr
     labels = np.concatenate([action_shares(grid.goals) for grid in grids]).repeat(FRAMES_PER_BIN, axis=0)
     has_one = labels.any(axis=1)
     return walks.bins.reshape(-1)[has_one], labels[has_one]
-
-
-def drawing_probabilities(labels: Shares) -> npt.NDArray[np.float64]:
-    """Probability (n,) of each labelled frame: a class is drawn evenly, then a frame by its share of that class."""
-    mass = labels.sum(axis=0, dtype=np.float64)
-    there = mass > 0
-    return np.asarray((labels[:, there] / mass[there]).sum(axis=1) / there.sum(), dtype=np.float64)
 
 
 class _Learner:
@@ -179,7 +174,6 @@ def train_classifier(
     """
     settings, walks = experiment.classification, Walks.on(train)
     numbers, labels = labelled(walks, train)
-    chances = drawing_probabilities(labels)
     batches = max(len(labels) // settings.batch_size, 1)
     learner = _Learner(experiment, seed, settings.epochs * batches)
     state = out / "classifier.pt"
@@ -188,8 +182,8 @@ def train_classifier(
     log, note = SummaryWriter(str(out / "tensorboard"), purge_step=learner.updates), ""
     while learner.updates < settings.epochs * batches:
         epoch, first = divmod(learner.updates, batches)
-        draws = np.random.default_rng([seed, epoch]).choice(len(labels), (batches, settings.batch_size), p=chances)
-        for batch in draws[first:]:
+        order = np.random.default_rng([seed, epoch]).permutation(len(labels))
+        for batch in np.array_split(order, batches)[first:]:
             loss = learner.update(walks.frames[numbers[batch]], labels[batch])
             if learner.updates % _LOG_EVERY == 0:
                 log.add_scalar("train/loss", loss, learner.updates)

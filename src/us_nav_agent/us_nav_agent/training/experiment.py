@@ -61,8 +61,9 @@ class ClassificationSettings:
 
     Attributes:
         input_size: edge of the square picture that the network sees, at least SMALLEST_INPUT [px].
-        epochs: of as many draws as there are frames.
-        batch_size, learning_rate: as usual; the learning rate is the highest of its one cycle.
+        epochs: over all frames.
+        batch_size: at least so many frames, and fewer than twice as many.
+        learning_rate: the highest of its one cycle.
     """
 
     input_size: int
