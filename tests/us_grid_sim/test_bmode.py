@@ -1,4 +1,4 @@
-"""B-mode frames: what lies where in the picture, and that the same pose gives the same frame."""
+"""B-mode frames: what lies where in the picture, how the contact darkens it, and that the same pose gives the same frame."""
 
 import dataclasses
 
@@ -7,8 +7,10 @@ import pytest
 from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SIZE, PROBE_WIDTH, probe_pose
+from us_grid_sim.phantom.goal import frame_truth, pixel_labels
 from us_grid_sim.phantom.record import sample_subject
-from us_grid_sim.phantom.subject import JUNCTION_X, contact_pose, sample
+from us_grid_sim.phantom.subject import JUNCTION_X, contact_pose
+from us_grid_sim.phantom.tissue import Tissue
 
 WIDTH = round(PROBE_WIDTH / PIXEL_SIZE)
 LEFT = (FRAME_WIDTH - WIDTH) // 2
@@ -17,13 +19,15 @@ LEFT = (FRAME_WIDTH - WIDTH) // 2
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
     return Renderer(
-        dataclasses.replace(sample_subject(0), shift_x=0.0, shift_y=0.0, rotation=0.0, curve=0.0, gain=0.0, fat=0.009)
+        dataclasses.replace(
+            sample_subject(0), shift_x=0.0, shift_y=0.0, rotation=0.0, curve=0.0, gain=0.0, fat=0.009, contact=1.0
+        )
     )
 
 
 @pytest.fixture(scope="module")
 def sacrum(renderer: Renderer) -> np.ndarray:
-    return renderer.render(contact_pose(renderer.phantom, JUNCTION_X - 0.03, 0.0, 1.0))[0]
+    return renderer.render(contact_pose(renderer.phantom, JUNCTION_X - 0.04, 0.0, 1.0), 1.0)[0]
 
 
 def test_a_frame_is_800_by_600_grey_and_black_beside_the_array(sacrum: np.ndarray) -> None:
@@ -36,29 +40,55 @@ def test_a_frame_is_800_by_600_grey_and_black_beside_the_array(sacrum: np.ndarra
 
 def test_the_same_pose_gives_the_same_bytes_alone_and_in_a_batch(renderer: Renderer) -> None:
     poses = np.stack([contact_pose(renderer.phantom, x, 0.01, 1.0) for x in (-0.05, 0.0, 0.05)])
-    batch = renderer.render(poses)
-    alone = Renderer(renderer.record).render(poses[1])
-    assert (batch[1] == alone[0]).all()
+    batch = renderer.render(poses, number=[3, 4, 5])
+    alone = Renderer(renderer.record).render(poses[1], number=4)
+    # Sums in another order may differ in the last bit of a float, and so by one grey level.
+    assert np.abs(batch[1].astype(int) - alone[0]).max() <= 1
+    assert (batch[1] == renderer.render(poses, number=[3, 4, 5])[1]).all()
     assert (batch[0] != batch[1]).any()
 
 
-def test_the_bone_lies_at_its_depth_with_shadow_behind(renderer: Renderer, sacrum: np.ndarray) -> None:
-    pose = contact_pose(renderer.phantom, JUNCTION_X - 0.03, 0.0, 1.0)
-    pressed = pose[2, 3] - sample(renderer.phantom.skin, pose[0:1, 3], pose[1:2, 3])[0]
-    depth = sample(renderer.phantom.bone, pose[0:1, 3], pose[1:2, 3])[0] - pressed
-    column = sacrum[:, FRAME_WIDTH // 2 - 3 : FRAME_WIDTH // 2 + 3].mean(axis=1)
-    row = int(column[80:].argmax()) + 80
-    assert row * PIXEL_SIZE == pytest.approx(depth, abs=0.0012)
-    assert column[row + 40 : row + 100].mean() < 0.25 * column[row - 60 : row - 20].mean()
+def test_another_number_changes_the_electronic_noise_and_nothing_else(renderer: Renderer) -> None:
+    pose = contact_pose(renderer.phantom, 0.05, 0.05, 1.0)
+    one, two = renderer.render(np.stack([pose, pose]), number=[0, 1])[:, :, LEFT : LEFT + WIDTH].astype(float)
+    assert 0 < np.abs(one - two)[100:300].mean() < 5
+    assert np.corrcoef(one[100:300].ravel(), two[100:300].ravel())[0, 1] > 0.97
 
 
-def test_neighbouring_frames_look_alike_and_distant_ones_do_not(renderer: Renderer) -> None:
+def test_bone_lies_where_the_ground_truth_says_with_shadow_behind(renderer: Renderer, sacrum: np.ndarray) -> None:
+    pose = contact_pose(renderer.phantom, JUNCTION_X - 0.04, 0.0, 1.0)
+    truth = frame_truth(renderer.phantom, pose, lines=WIDTH)
+    picture = sacrum[:, LEFT : LEFT + WIDTH].astype(float)
+    found = 0
+    for column in range(40, WIDTH - 40, 20):
+        row = round(truth.depth[column] / PIXEL_SIZE)
+        near = picture[row - 15 : row + 16, column - 2 : column + 3].mean(axis=1)
+        found += abs(int(near.argmax()) - 15) <= 8 and near.max() > 1.1 * picture[row - 40 : row - 20, column].mean()
+        assert picture[row + 60 : row + 160, column].mean() < 0.4 * picture[row - 60 : row - 10, column].mean()
+    assert found >= 0.6 * len(range(40, WIDTH - 40, 20)), "steep parts may be dim, but most of the surface is bright"
+
+
+def test_pixel_labels_agree_with_the_bone_of_the_ground_truth(renderer: Renderer) -> None:
+    pose = contact_pose(renderer.phantom, JUNCTION_X + 0.05, 0.01, 1.5)
+    labels = pixel_labels(renderer.phantom, pose)[:, LEFT : LEFT + WIDTH]
+    truth = frame_truth(renderer.phantom, pose, lines=WIDTH, samples=FRAME_HEIGHT)
+    bone = labels == Tissue.BONE
+    assert (bone.any(axis=0) == np.isfinite(truth.depth)).all()
+    hit = np.isfinite(truth.depth)
+    assert np.abs(bone.argmax(axis=0)[hit] * PIXEL_SIZE - truth.depth[hit]).max() < 2 * PIXEL_SIZE
+    order = [int(value) for value in labels[:200, WIDTH // 2]]
+    assert order.index(Tissue.SKIN) < order.index(Tissue.FAT) < order.index(Tissue.FASCIA)
+
+
+def test_frames_along_a_path_look_like_a_moving_scan(renderer: Renderer) -> None:
+    steps = [0.0, 0.0003, 0.001, 0.006]
     frames = renderer.render(
-        np.stack([contact_pose(renderer.phantom, JUNCTION_X + 0.09 + dx, 0.06, 1.0) for dx in (0.0, 0.0003, 0.004)])
+        np.stack([contact_pose(renderer.phantom, JUNCTION_X + 0.09 + dx, 0.06, 1.0) for dx in steps]), number=[0, 1, 2, 3]
     )[:, 150:400, LEFT + 20 : LEFT + WIDTH - 20].astype(float)
-    near, far = (np.corrcoef(frames[0].ravel(), frame.ravel())[0, 1] for frame in frames[1:])
-    assert near > 0.8
-    assert far < 0.7
+    alike = [np.corrcoef(frames[0].ravel(), frame.ravel())[0, 1] for frame in frames[1:]]
+    assert alike[0] > 0.8
+    assert alike == sorted(alike, reverse=True)
+    assert alike[-1] < 0.4
 
 
 def test_lifting_the_probe_or_one_edge_of_it_darkens_those_lines(renderer: Renderer) -> None:
@@ -66,7 +96,7 @@ def test_lifting_the_probe_or_one_edge_of_it_darkens_those_lines(renderer: Rende
     lifted = pose.copy()
     lifted[2, 3] -= 0.02
     tilted = contact_pose(renderer.phantom, 0.05, 0.05, 1.0, tilt=0.35)
-    full, nothing, part = renderer.render(np.stack([pose, lifted, tilted]))[:, 80:300, LEFT : LEFT + WIDTH]
+    full, nothing, part = renderer.render(np.stack([pose, lifted, tilted]))[:, 120:400, LEFT : LEFT + WIDTH]
     assert nothing.mean() < 0.15 * full.mean()
     edges = part[:, :30].mean(), part[:, -30:].mean()
     assert min(edges) < 0.3 * max(edges)
@@ -74,15 +104,24 @@ def test_lifting_the_probe_or_one_edge_of_it_darkens_those_lines(renderer: Rende
 
 def test_a_weak_contact_force_darkens_the_frame(renderer: Renderer) -> None:
     pose = contact_pose(renderer.phantom, 0.05, 0.05, 1.0)
-    means = [renderer.render(pose, force)[0, 80:].mean() for force in (0.0, 0.2, 2.0)]
+    means = [renderer.render(pose, force)[0, 80:].mean() for force in (0.0, 0.1, 2.0)]
     assert means == sorted(means)
-    assert means[0] < 0.8 * means[2]
+    assert means[0] < 0.5 * means[2]
+
+
+def test_pressing_harder_brings_bone_nearer(renderer: Renderer) -> None:
+    depths = []
+    for force in (0.5, 2.0, 5.0):
+        pose = contact_pose(renderer.phantom, JUNCTION_X - 0.04, 0.0, force)
+        depths.append(float(np.nanmedian(frame_truth(renderer.phantom, pose).depth)))
+    assert depths == sorted(depths, reverse=True)
+    assert depths[0] - depths[-1] > 0.0015
 
 
 def test_more_gain_is_brighter(renderer: Renderer) -> None:
     pose = contact_pose(renderer.phantom, 0.0, 0.0, 1.0)
-    louder = Renderer(dataclasses.replace(renderer.record, gain=6.0))
-    assert louder.render(pose).mean() > renderer.render(pose).mean() + 10
+    louder = Renderer(dataclasses.replace(renderer.phantom, record=dataclasses.replace(renderer.record, gain=6.0)))
+    assert louder.render(pose).mean() > renderer.render(pose).mean() + 5
 
 
 @pytest.mark.parametrize(
@@ -92,6 +131,8 @@ def test_more_gain_is_brighter(renderer: Renderer) -> None:
         (probe_pose(0.0, 0.0), np.nan, "not finite"),
         (probe_pose(0.0, 0.0), -0.5, r"-0\.500 N is negative"),
         (probe_pose(0.5, 0.0), 1.0, r"x 0\.500, y 0\.000 m is beyond the subject's back"),
+        (np.diag([1.0, 1.0, -1.0, 1.0]), 1.0, "no rigid motion"),
+        (np.eye(3), 1.0, r"poses of shape \(3, 3\); expected \(4, 4\) or \(n, 4, 4\)"),
     ],
 )
 def test_wrong_input_is_refused(renderer: Renderer, pose: np.ndarray, force: float, message: str) -> None:

@@ -1,179 +1,190 @@
-"""B-mode frames of a virtual subject: a linear array over layered tissue and bone.
+"""B-mode frames of a virtual subject: tissue under the probe, echoes, point spread, display."""
 
-A first renderer: each scan line is evaluated at its depth samples (layers, scatterers, interfaces, shadow), then
-log-compressed and scan-converted. Not modelled yet: diffraction, refraction, speckle from individual scatterers.
-"""
+import math
 
-from dataclasses import dataclass
-
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from us_grid_sim.bmode.scatterers import Scatterers, make_scatterers, read, smooth_lines
+from us_grid_sim.bmode.display import Display, Receiver, scan_convert
+from us_grid_sim.bmode.point_spread import PointSpread
+from us_grid_sim.bmode.propagation import TISSUE_STEP, Passage, Tissues, db, propagate
+from us_grid_sim.bmode.scatterers import PER_EDGE, SUBSLICE, CELL, Scatterers, echo, make_scatterers
+from us_grid_sim.bmode.texture import make_texture, read_texture
+from us_grid_sim.bmode.transducer import Transducer
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.geometry import DEPTH, FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SIZE, PROBE_WIDTH
+from us_grid_sim.phantom.plane import Plane, Press, line_positions, nodes, sample_depths
 from us_grid_sim.phantom.record import SubjectRecord
-from us_grid_sim.phantom.subject import HALF_EXTENT, SPACING, Array, Phantom, build_phantom
+from us_grid_sim.phantom.subject import Array, Phantom, build_phantom, check_inside
+from us_grid_sim.phantom.volume import Field, soft_tissue
 
-LINES = 128
-SAMPLES = 400
-DYNAMIC_RANGE = 60.0
-"""Span of the echo levels that are shown as grey levels 0 to 255 [dB]."""
-TOP_LEVEL = 12.0
-"""Echo level shown as white [dB above the mean level of muscle speckle]."""
-SKIN = 0.002
-MUSCLE_DEPTH = 0.045
-"""Beyond this depth below the fat, where there is no bone, lies retroperitoneal fat and gut [m]."""
-
-
-def _db(level: float) -> float:
-    """Amplitude of a level in decibels."""
-    return float(10.0 ** (level / 20.0))
-
-
-@dataclass(frozen=True)
-class _Samples:
-    """Where the samples of frames lie; all (n, SAMPLES, LINES), but gap (n, 1, LINES)."""
-
-    x: Tensor
-    y: Tensor
-    below_skin: Tensor
-    depth: Tensor
-    gap: Tensor
+_NODE_SPACING = (0.00105, 0.0009)
+"""The fields are smooth at 1 mm: they are read this far apart along the array and in depth, and interpolated between [m]."""
+_HAZE = -22.0
+"""Clutter of reverberation and side lobes right under the transducer [dB against the speckle of muscle]."""
+_HAZE_REACH = 0.030
+_FACE_REFLECTION = 0.10
+"""Share of an echo that the transducer's face throws back into the tissue."""
+_TOUCH = 0.15
+"""Contact force at which two thirds of the pulse get across [N]."""
+_GEL = 0.0010
+"""Gap that the gel fills [m]."""
+_GAP = 0.0003
+"""Gap of air that takes the pulse away [m]."""
 
 
 class Renderer:
-    """Renders one subject; building it takes about half a second.
+    """Renders one subject; building it takes about a second and 200 MB.
 
     Args:
-        record: the subject.
+        subject: its record, or the phantom built from it.
+        transducer: the array; None: the standard one, with the subject's blur.
+        device: where to compute.
+        scatterers: of the tissue; None: sampled from the record.
     """
 
-    def __init__(self, record: SubjectRecord) -> None:
-        self.record = record
-        self.phantom: Phantom = build_phantom(record)
-        self._scatterers: Scatterers = make_scatterers(record.speckle_seed, record.blur)
-        phantom = self.phantom
-        maps = np.stack([phantom.skin, phantom.fat, phantom.bone, phantom.lateral, phantom.along])
-        self._maps = torch.from_numpy(maps.astype(np.float32))
+    def __init__(
+        self,
+        subject: SubjectRecord | Phantom,
+        transducer: Transducer | None = None,
+        device: torch.device | str = "cpu",
+        scatterers: Scatterers | None = None,
+    ) -> None:
+        self.phantom = subject if isinstance(subject, Phantom) else build_phantom(subject)
+        self.record = record = self.phantom.record
+        self.transducer = transducer or Transducer(blur=record.blur)
+        self.device = device = torch.device(device)
+        self._plane = Plane(self.phantom, device)
+        scatterers = scatterers or make_scatterers(record.speckle_seed)
+        amplitude = None if scatterers.amplitude is None else scatterers.amplitude.to(device)
+        self._scatterers = Scatterers(scatterers.offsets.to(device), amplitude)
+        self._texture = make_texture(record.speckle_seed + 1).to(device)
+        self._tissues = Tissues.of(record, self.transducer, device)
+        self._spread = PointSpread(self.transducer, device)
+        self.receiver = Receiver(Display(gain=record.gain), self.transducer, record.speckle_seed + 2, device)
+        self._prepare()
 
-    def render(self, poses: Array, contact_force: npt.ArrayLike = 1.0) -> npt.NDArray[np.uint8]:
+    def _prepare(self) -> None:
+        """What depends on the transducer alone."""
+        transducer, device = self.transducer, self.device
+        lateral, depth = line_positions(transducer.lines), sample_depths(transducer.samples)
+        self._lateral = nodes(lateral, _NODE_SPACING[0]).to(device)
+        self._depth = nodes(sample_depths(transducer.samples // TISSUE_STEP), _NODE_SPACING[1]).to(device)
+        width = transducer.elevational_width(self._depth)
+        self._elevation = torch.stack([-SUBSLICE * width, 0.0 * width, SUBSLICE * width])
+        self._steps = transducer.samples // TISSUE_STEP
+        depth, all_depths = sample_depths(self._steps).to(device), depth.to(device)
+        density = (PER_EDGE / CELL) ** 3
+        volume = transducer.lateral_width(depth) * transducer.elevational_width(depth) * transducer.axial_width(depth)
+        # With these the speckle of a tissue and the echo of a plane reflector do not depend on the width of the beam.
+        self._speckle_norm = 1.0 / torch.sqrt(density * math.pi**1.5 * volume)
+        self._reflection_norm = transducer.pitch / (math.sqrt(2.0 * math.pi) * transducer.lateral_width(all_depths))
+        nominal = db(-self.receiver.gain[TISSUE_STEP // 2 :: TISSUE_STEP])
+        self._haze = db(_HAZE + self.record.haze) * torch.exp(-depth / _HAZE_REACH) * nominal
+
+    def render(
+        self, poses: npt.ArrayLike, contact_force: npt.ArrayLike = 1.0, number: npt.ArrayLike = 0
+    ) -> npt.NDArray[np.uint8]:
         """Frames (n, 600, 800) seen at ``poses`` (n, 4, 4) of ``us_probe`` in the patient frame [m].
 
-        ``contact_force`` [N], one or one a pose, decides how well the transducer couples.
+        Args:
+            poses: of the probe; how far its face lies below the skin decides how the tissue is pressed.
+            contact_force: [N], one or one a pose; decides how well the transducer couples.
+            number: of each frame, one or one a pose; decides the electronic noise.
 
         Raises:
-            UsGridSimError: a pose or force is not finite, or a pose lies beyond the subject's back.
+            UsGridSimError: a pose or force is not finite, a force negative, or a pose lies beyond the subject's back.
         """
-        poses = np.asarray(poses, dtype=np.float64).reshape(-1, 4, 4)
+        poses = _as_poses(poses)
+        numbers = np.broadcast_to(np.asarray(number, dtype=np.int64), (len(poses),))
+        grey = self.receiver.grey(self.echo(poses, contact_force), numbers).cpu().numpy()
+        return np.stack([scan_convert(image) for image in grey])
+
+    @torch.inference_mode()
+    def echo(self, poses: npt.ArrayLike, contact_force: npt.ArrayLike = 1.0) -> Tensor:
+        """Complex echoes (2, n, lines, samples) at the centre frequency, before noise and compensation.
+
+        Amplitude 1 is the speckle of muscle right under the transducer. Arguments and errors as of :meth:`render`.
+        """
+        poses = _as_poses(poses)
         forces = np.broadcast_to(np.asarray(contact_force, dtype=np.float64), (len(poses),))
-        self._check(poses, forces)
-        echoes = self._echoes(torch.from_numpy(poses).float(), torch.from_numpy(forces.copy()).float())
-        level = 20.0 * torch.log10(echoes + 1e-6) + self.record.gain
-        grey = ((level - TOP_LEVEL) / DYNAMIC_RANGE + 1.0).clamp(0.0, 1.0) * 255.0
-        return np.stack([scan_convert(image) for image in grey.round().to(torch.uint8).numpy()])
+        _check(poses, forces)
+        placed = torch.from_numpy(poses).float().to(self.device)
+        press = self._plane.press(placed, self._lateral)
+        passage = self._passage(placed, press)
+        coupling = self._coupling(press, torch.from_numpy(forces.copy()).float().to(self.device))
+        level = (passage.level + self._haze) * self._speckle_norm
+        image = echo(self._scatterers, placed, press, self._lateral, level, self.transducer)
+        self._add_reflections(image, passage)
+        image = self._spread(image)
+        self._reverberate(image, passage)
+        return image.mul_(coupling.unsqueeze(-1)).add_(self._ringing(coupling))
 
-    @staticmethod
-    def _check(poses: Array, forces: Array) -> None:
-        if not (np.isfinite(poses).all() and np.isfinite(forces).all()):
-            raise UsGridSimError("a probe pose or contact force is not finite; expected metres and newtons")
-        if (forces < 0).any():
-            raise UsGridSimError(f"contact force {forces.min():.3f} N is negative; expected 0 or more")
-        if (np.abs(poses[:, :2, 3]) > np.array(HALF_EXTENT)).any():
-            worst = poses[np.abs(poses[:, :2, 3]).max(axis=1).argmax(), :2, 3]
-            raise UsGridSimError(
-                f"probe at x {worst[0]:.3f}, y {worst[1]:.3f} m is beyond the subject's back; "
-                f"expected |x| <= {HALF_EXTENT[0]}, |y| <= {HALF_EXTENT[1]}"
-            )
+    def _passage(self, poses: Tensor, press: Press) -> Passage:
+        """Read the tissue at nodes, interpolate, and follow the pulses through it."""
+        points = self._plane.points(poses, press, self._lateral, self._depth, self._elevation)
+        volume = self._plane.volume
+        middle = volume.read(*points[:, :, 1])
+        beside = volume.read_bone(*points[:, :, ::2])
+        bone = torch.stack([beside[:, 0], middle[Field.BONE], beside[:, 1]], dim=1)
+        side = points[1, :, 1] - self.record.shift_y
+        texture = read_texture(self._texture, soft_tissue(middle), side, points[:, :, 1])
+        stack = torch.cat([middle.movedim(0, 1), bone, texture.unsqueeze(1)], dim=1)
+        size = (self.transducer.lines, self._steps)
+        full = functional.interpolate(stack, size=size, mode="bilinear", align_corners=True)
+        count = len(Field)
+        spacing = TISSUE_STEP * self.transducer.sample_spacing
+        return propagate(full[:, :count].movedim(1, 0), full[:, count : count + 3], full[:, -1], self._tissues, spacing)
 
-    def _read_maps(self, x: Tensor, y: Tensor) -> Tensor:
-        """Skin, fat, bone, lateral and along maps (5, *x.shape) at (x, y), bilinearly."""
-        rows, columns = self._maps.shape[1:]
-        row = ((x + HALF_EXTENT[0]) / SPACING).clamp(0, rows - 1.001)
-        column = ((y + HALF_EXTENT[1]) / SPACING).clamp(0, columns - 1.001)
-        i, j = row.long(), column.long()
-        a, b = row - i, column - j
-        flat = self._maps.reshape(len(self._maps), -1)
-        base = i * columns + j
-        near = torch.lerp(flat[:, base], flat[:, base + 1], b)
-        far = torch.lerp(flat[:, base + columns], flat[:, base + columns + 1], b)
-        return torch.lerp(near, far, a)
+    def _coupling(self, press: Press, forces: Tensor) -> Tensor:
+        """(n, lines) share of the pulse that gets into the tissue and back."""
+        gap = functional.interpolate(
+            (-press.indentation).clamp(min=0.0).unsqueeze(1), size=self.transducer.lines, mode="linear", align_corners=True
+        ).squeeze(1)
+        return torch.exp(-(((gap - _GEL).clamp(min=0.0) / _GAP) ** 2)) * (1.0 - torch.exp(-forces / _TOUCH)).unsqueeze(1)
 
-    def _samples(self, poses: Tensor) -> tuple[_Samples, Tensor]:
-        """Sample points of frames, and the fat, bone, lateral and along maps (4, n, 1, LINES)."""
-        lateral = (torch.arange(LINES) + 0.5) / LINES * PROBE_WIDTH - PROBE_WIDTH / 2
-        depth = ((torch.arange(SAMPLES) + 0.5) / SAMPLES * DEPTH).view(1, -1, 1)
-        face = poses[:, :3, 0, None] * lateral + poses[:, :3, 3, None]
-        skin, *maps = self._read_maps(face[:, 0], face[:, 1])
-        pressed = (face[:, 2] - skin).unsqueeze(1)
-        gap = (-pressed).clamp(min=0.0)
-        # Pressed tissue is squeezed near the skin and shifted as a whole further down.
-        indented = pressed.clamp(min=0.0) * (1.0 - torch.exp(-depth / 0.008))
-        below = depth + indented - gap
-        beam = poses[:, :3, 2, None, None]
-        x = face[:, 0].unsqueeze(1) + beam[:, 0] * depth
-        y = face[:, 1].unsqueeze(1) + beam[:, 1] * depth
-        return _Samples(x, y, below, depth.expand(below.shape), gap), torch.stack(maps).unsqueeze(2)
+    def _add_reflections(self, image: Tensor, passage: Passage) -> None:
+        """Add the echoes of interfaces at their places, in phase along the array: the angle has been accounted for."""
+        found = passage.reflections
+        lines, samples = self.transducer.lines, self.transducer.samples
+        row = ((found.step + 0.5) * TISSUE_STEP).long().clamp(max=samples - 1)
+        strength = found.amplitude * self._reflection_norm[row]
+        target = (found.frame * lines + found.line) * samples + row
+        image[0].view(-1).index_add_(0, target, strength)
 
-    def _echoes(self, poses: Tensor, forces: Tensor) -> Tensor:
-        """Echo amplitudes (n, SAMPLES, LINES), 1 the mean of muscle speckle."""
-        samples, (fat, bone, lateral, along) = self._samples(poses)
-        below = samples.below_skin
-        speckle = read(self._scatterers.envelope, samples.x, samples.y, below)
-        fibres = read(self._scatterers.fibres, samples.x, samples.y, below)
-        speckle = smooth_lines(speckle * self._backscatter(below, fat, lateral, fibres), 0.5, 1.1)
-        image = speckle + self._interfaces(below, fat, lateral, along)
-        in_bone = (below - bone).clamp(min=0.0)
-        # What lies in or behind bone is in shadow, save for a little reverberation.
-        image = image * (torch.exp(-in_bone / 0.0004) + 0.015 * torch.exp(-in_bone / 0.03))
-        image = image + self._bone_echo(below, bone)
-        loss = _db(-1.0) ** (samples.depth / DEPTH * self.record.attenuation * DEPTH)
-        coupling = torch.exp(-samples.gap / 0.0004) * (1.0 - torch.exp(-(forces.view(-1, 1, 1) + 0.05) / 0.25))
-        ringing = 6.0 * torch.exp(-samples.depth / 0.0012)
-        noise = 0.006 * read(self._scatterers.envelope, samples.y + 0.01, samples.x, samples.depth)
-        return image * loss * coupling + ringing + noise
+    def _reverberate(self, image: Tensor, passage: Passage) -> None:
+        """Add what bone's echo, thrown back by the transducer's face, makes of the line a second time."""
+        samples = self.transducer.samples
+        source = torch.arange(samples, device=self.device) - TISSUE_STEP * passage.first_bone.unsqueeze(-1)
+        again = image.gather(-1, source.clamp(min=0).expand_as(image)) * (source >= 0)
+        image.add_(again * (_FACE_REFLECTION * passage.bone_echo).unsqueeze(-1))
 
-    def _backscatter(self, below: Tensor, fat: Tensor, lateral: Tensor, fibres: Tensor) -> Tensor:
-        """Amplitude of the scatterers in each layer."""
-        record = self.record
-        fat_level = _db(-6.0 + record.echo_fat) * torch.exp(0.55 * fibres)
-        muscle_level = _db(-9.0 + record.echo_muscle) * torch.exp(0.50 * fibres)
-        deep_level = _db(-14.0) * torch.exp(0.3 * fibres)
-        wall = 0.75 * MUSCLE_DEPTH * (1.0 - 0.45 * ((lateral.abs() - 0.06) / 0.02).clamp(0.0, 1.0))
-        level = torch.where(below < fat, fat_level, torch.where(below < fat + wall, muscle_level, deep_level))
-        return torch.where(below < 0.0, torch.zeros_like(level), torch.where(below < SKIN, level * _db(10.0), level))
-
-    def _interfaces(self, below: Tensor, fat: Tensor, lateral: Tensor, along: Tensor) -> Tensor:
-        """Echoes of skin, thoracolumbar fascia, the septum beside the multifidus and, above the pelvis, the flank."""
-        side = lateral.abs()
-        echo = 2.5 * torch.exp(-((below / 0.0006) ** 2))
-        echo = echo + 2.2 * torch.exp(-(((below - fat) / 0.0006) ** 2))
-        septum = fat + 0.030 - 1.2 * (side - 0.022)
-        inside = (side > 0.018) & (side < 0.045) & (below > fat)
-        echo = echo + torch.where(inside, 1.2 * torch.exp(-(((below - septum) / 0.0008) ** 2)), 0.0)
-        flank = (side - 0.070).clamp(0.0, 0.010) / 0.010 * torch.sigmoid((along - 0.015) / 0.006)
-        for layer in (0.007, 0.014, 0.021):
-            echo = echo + 1.5 * flank * torch.exp(-(((below - fat - layer) / 0.0007) ** 2))
-        return echo
-
-    def _bone_echo(self, below: Tensor, bone: Tensor) -> Tensor:
-        """Echo of the first bone surface, weaker where it is steep, and its first reverberation."""
-        line = PROBE_WIDTH / LINES
-        slope = torch.diff(bone, dim=-1, append=bone[..., -1:]) / line
-        facing = (1.0 / torch.sqrt(1.0 + slope.clamp(-8.0, 8.0) ** 2)) ** 1.5
-        strength = 9.0 * _db(self.record.bone_echo) * facing
-        surface = torch.exp(-(((below - bone - 0.0004) / 0.0009) ** 2))
-        again = torch.exp(-(((below - 2.0 * bone) / 0.0012) ** 2))
-        return smooth_lines(strength * (surface + 0.02 * again), 0.6, 1.1)
+    def _ringing(self, coupling: Tensor) -> Tensor:
+        """(n, lines, samples) what rings in the transducer and its cover, more where no tissue takes the pulse."""
+        depth = (torch.arange(self.transducer.samples, device=self.device) + 0.5) * self.transducer.sample_spacing
+        touching = 3.0 * torch.exp(-depth / 0.0010)
+        free = 8.0 * torch.exp(-depth / 0.0025) * torch.cos(depth * (math.pi / 0.0009)) ** 2
+        return touching + free * (1.0 - coupling).unsqueeze(-1)
 
 
-def scan_convert(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A frame (600, 800) with ``image`` (samples, lines) under the array and black beside it."""
-    width = round(PROBE_WIDTH / PIXEL_SIZE)
-    left = (FRAME_WIDTH - width) // 2
-    frame = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.uint8)
-    frame[:, left : left + width] = cv2.resize(image, (width, FRAME_HEIGHT), interpolation=cv2.INTER_LINEAR)
-    return frame
+def _as_poses(poses: npt.ArrayLike) -> Array:
+    """(n, 4, 4) of one pose or several."""
+    poses = np.asarray(poses, dtype=np.float64)
+    if poses.shape[-2:] != (4, 4) or poses.ndim not in (2, 3):
+        raise UsGridSimError(f"poses of shape {poses.shape}; expected (4, 4) or (n, 4, 4)")
+    return poses.reshape(-1, 4, 4)
+
+
+def _check(poses: Array, forces: Array) -> None:
+    """Refuse what cannot be rendered."""
+    if not (np.isfinite(poses).all() and np.isfinite(forces).all()):
+        raise UsGridSimError("a probe pose or contact force is not finite; expected metres and newtons")
+    if (forces < 0).any():
+        raise UsGridSimError(f"contact force {forces.min():.3f} N is negative; expected 0 or more")
+    turns = poses[:, :3, :3]
+    if np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max() > 1e-3 or np.linalg.det(turns).min() < 0:
+        raise UsGridSimError("a probe pose is no rigid motion; expected a right-handed rotation in its upper left 3 x 3")
+    for pose in poses:
+        check_inside(pose[0, 3], pose[1, 3])

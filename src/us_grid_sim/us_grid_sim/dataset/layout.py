@@ -46,7 +46,8 @@ SUBJECTS = 34
 PATIENT_FILES = "Patient_files"
 FRAMES_FOLDER = "sacrum_sweep_frames"
 TABLE = "sacrum_sweep_data.csv"
-_PNG_LEVEL = 1
+_PNG_SETTINGS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+
 
 
 def frame_name(index: int) -> str:
@@ -276,7 +277,7 @@ class SubjectWriter:
         file = self._frames / frame_name(index)
         if not (np.isfinite(x) and np.isfinite(y)):
             raise DatasetError(file, None, f"the frame's position is ({x}, {y})", "finite metres in the patient frame")
-        _, encoded = cv2.imencode(".png", frame, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
+        _, encoded = cv2.imencode(".png", frame, _PNG_SETTINGS)
         with _writing(file):
             file.write_bytes(encoded.tobytes())
         self._positions.append((float(x), float(y)))

@@ -4,6 +4,7 @@ A subject is finished when its patient file is there, which is written last. A r
 subjects that are not finished; the same seed gives the same bytes, however many processes work on it.
 """
 
+import dataclasses
 import json
 import multiprocessing
 import queue
@@ -17,20 +18,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.interpolate import CubicSpline
 
 from us_grid_sim.bmode.render import Renderer
-from us_grid_sim.dataset.layout import SubjectWriter
+from us_grid_sim.dataset.layout import SUBJECTS, SubjectWriter, split_of
 from us_grid_sim.errors import DatasetError
 from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, FRAMES_PER_BIN, ROWS, Bin
 from us_grid_sim.phantom.goal import shows_sacrum
 from us_grid_sim.phantom.record import SubjectRecord, sample_subject
 from us_grid_sim.phantom.subject import contact_pose
 
-FRAMES_PER_SWEEP = 75
-"""Frames of a sweep: five a bin, as many as the grid shows."""
-_BATCH = 15
-_PACKED_FRAME = 160_000
+FRAMES_PER_SWEEP = 200
+"""Frames of a sweep, as in the authors' data set."""
+_BATCH = 4
+"""Frames rendered in one call: as many as the processor's cache holds."""
+_PACKED_FRAME = 110_000
 """About what a frame takes as PNG [bytes]."""
+_GOOD_CONTACT = 0.9
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,14 @@ class SweepRecord:
         x, y: place in the patient frame [m].
         contact_force: [N].
         tilt: about the patient's x axis, on top of what follows the skin [rad].
+        noise: number that decides the electronic noise.
     """
 
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
     contact_force: npt.NDArray[np.float64]
     tilt: npt.NDArray[np.float64]
+    noise: npt.NDArray[np.int64]
 
 
 def subject_name(index: int) -> str:
@@ -64,23 +70,39 @@ def subject_name(index: int) -> str:
     return f"Virtual{index:03d}"
 
 
-def sample_sweep(record: SubjectRecord, row: int, frames: int) -> SweepRecord:
-    """Sample the sweep along grid row ``row``: hand-guided speed, lateral drift, slowly varying force and tilt."""
-    rng = np.random.default_rng([record.seed, record.index, 1000 + row])
+def cohort_record(seed: int, index: int) -> SubjectRecord:
+    """Subject ``index`` of the cohort ``seed``; the test subjects were scanned with good contact, as in the paper."""
+    record = sample_subject(seed, index)
+    if index < SUBJECTS and split_of(index) == "test":
+        return dataclasses.replace(record, contact=max(record.contact, _GOOD_CONTACT))
+    return record
 
-    def slow(deviation: float) -> npt.NDArray[np.float64]:
+
+def sample_sweep(record: SubjectRecord, row: int, frames: int) -> SweepRecord:
+    """Sample the sweep along grid row ``row``: the probe guided by hand over the skin.
+
+    Speed, lateral drift, force and tilt vary slowly; the robot's position jitters. The worse the subject's contact, the
+    more the probe leans, and now and then it lifts off for a centimetre or two.
+    """
+    rng = np.random.default_rng([record.seed, record.index, 1000 + row])
+    poor = 1.0 - record.contact
+
+    def slow(deviation: float, knots: int = 8) -> npt.NDArray[np.float64]:
         """A smooth random curve over the sweep with this standard deviation."""
-        knots = rng.standard_normal(8) * deviation
-        return np.interp(np.linspace(0, 7, frames), np.arange(8), knots)
+        curve = CubicSpline(np.linspace(0, 1, knots), rng.standard_normal(knots) * deviation)
+        return np.asarray(curve(np.linspace(0, 1, frames)))
 
     length = COLUMNS * COLUMN_PITCH
-    along = (np.arange(frames) + 0.5) / frames * length - length / 2
-    middle = Bin(row, 0).center[1]
+    speed = np.exp(slow(0.3))
+    along = length * (np.cumsum(speed) - speed / 2) / speed.sum() - length / 2
+    lift = 1.0 / (1.0 + np.exp(-(slow(1.0, 16) - 2.3 + 1.5 * poor) / 0.15))
+    force = np.clip(1.3 + slow(0.35) - 0.6 * poor, 0.2, 2.0)
     return SweepRecord(
-        x=along + slow(0.0015) + rng.normal(0.0, 0.0004, frames),
-        y=middle + slow(0.0012) + rng.normal(0.0, 0.0003, frames),
-        contact_force=np.clip(1.2 + slow(0.3), 0.3, 2.0),
-        tilt=np.clip(slow(np.deg2rad(1.5)), -0.08, 0.08),
+        x=along + rng.normal(0.0, 0.0003, frames),
+        y=Bin(row, 0).center[1] + slow(0.0015) + rng.normal(0.0, 0.0003, frames),
+        contact_force=force * (1.0 - lift),
+        tilt=np.clip(slow(np.deg2rad(1.5 + 5.0 * poor)), -0.2, 0.2),
+        noise=row * frames + np.arange(frames),
     )
 
 
@@ -108,16 +130,15 @@ def write_virtual_subject(
         for row in range(ROWS):
             sweep = sample_sweep(record, row, frames_per_sweep)
             views = zip(sweep.x, sweep.y, sweep.contact_force, sweep.tilt, strict=True)
-            poses += [contact_pose(renderer.phantom, *view) for view in views]
+            path = np.stack([contact_pose(renderer.phantom, *view) for view in views])
+            poses += list(path)
             for first in range(0, frames_per_sweep, _BATCH):
-                part = slice(first, min(first + _BATCH, frames_per_sweep))
-                batch = np.stack(poses[row * frames_per_sweep :][part])
-                for frame, x, y in zip(
-                    renderer.render(batch, sweep.contact_force[part]), sweep.x[part], sweep.y[part], strict=True
-                ):
+                part = slice(first, first + _BATCH)
+                frames = renderer.render(path[part], sweep.contact_force[part], sweep.noise[part])
+                for frame, x, y in zip(frames, sweep.x[part], sweep.y[part], strict=True):
                     writer.add(frame, x, y)
                 if report:
-                    report(len(batch))
+                    report(len(frames))
 
         def goals(bins: npt.NDArray[np.int32]) -> list[Bin]:
             """The bins whose nearest frame shows the sacrum."""
@@ -163,7 +184,7 @@ def synthesize(
     """
     if frames_per_sweep < FRAMES_PER_BIN:
         raise DatasetError(root, None, f"{frames_per_sweep} frames a sweep", f"at least {FRAMES_PER_BIN}")
-    records = [sample_subject(seed, index) for index in subjects]
+    records = [cohort_record(seed, index) for index in subjects]
     missing = [record for record in records if not _is_finished(root, record, frames_per_sweep)]
     _check_space(root, len(missing) * ROWS * frames_per_sweep * _PACKED_FRAME)
     tracker = _Tracker(len(missing), ROWS * frames_per_sweep, progress)

@@ -1,7 +1,7 @@
 """The record of a virtual subject: every number that makes one lower back differ from another.
 
 A subject is sampled once into a record and built from it by pure functions, so that any frame can be made again
-from the JSON beside the data. Lengths in metres, angles in radians.
+from the JSON beside the data. Lengths in metres, angles in radians. Factors are against the mean adult.
 """
 
 import dataclasses
@@ -12,6 +12,9 @@ import numpy as np
 
 from us_grid_sim.errors import UsGridSimError
 
+LEVELS = ("T12", "L1", "L2", "L3", "L4", "L5")
+"""The vertebrae of a record, cranial to caudal; tuples of a record have one entry each."""
+
 
 @dataclass(frozen=True)
 class SubjectRecord:
@@ -21,21 +24,43 @@ class SubjectRecord:
         seed, index: what the record was sampled from.
         shift_x, shift_y: where the lumbosacral junction lies against its mean place in the patient frame [m].
         rotation: turn of the spine about the beam axis [rad].
+        size: scale of all bone dimensions.
+        body_mass_index: [kg/m^2].
+        lordosis: angle between the upper end plates of L1 and S1 [rad].
+        sacral_slope: slope of the sacral end plate against the vertical, lying prone [rad].
+        sacral_kyphosis: turn of the dorsal surface from S1 to S5 [rad].
+        disc: scale of the disc heights.
         curve: amplitude of a lateral curve of the lumbar spine, positive to the right [m].
-        size: scale of all bone dimensions against the mean adult.
-        fat: thickness of the subcutaneous fat over the spinous processes [m].
-        fat_lateral: further fat per metre away from the midline, and over the sacrum [m/m].
-        muscle: scale of the depth of the paraspinal muscles.
+        axial_rotation: of the apical vertebra, that goes with the curve [rad].
+        vertebra_scale: (6,) scale of each vertebra against the others.
+        spinous_deviation: (6,) how far each spinous process leans to the right [m].
+        spinous_length: (6,) scale of each spinous process.
+        transverse_left, transverse_right: (6,) scale of each transverse process.
+        sacrum_width, sacrum_length: scales of the sacrum.
+        crest_height: height of the median sacral crest at S2 [m].
+        foramen: scale of the width of the dorsal foramina.
+        psis_half_distance: of the posterior superior iliac spines from the midline [m].
+        ilium_flare: slope of the gluteal surface of the ilium, from the crest downwards, against the parallel plane [rad].
+        crest_level: highest point of the iliac crests above the lumbosacral junction [m].
+        ilium_tilt: the right iliac bone lies this much further cranial than the left [m].
+        fat: thickness of skin and subcutaneous fat beside the spine at L3 [m].
+        fat_lateral: what that grows to at the flank, as a factor.
+        fat_sacral: what that is over the sacrum, as a factor.
+        gluteal_bulge: how far the buttocks stand out beside the lower sacrum [m].
+        muscle: scale of the paraspinal muscles.
         asymmetry: relative difference of the right side's muscle against the left.
-        ilium_tilt: the right iliac crest lies this much further cranial than the left [m].
-        sacral_slope: how much deeper the cranial end of the sacrum lies than the caudal, per metre of its length.
+        infiltration: share of fat in the multifidus, 0 to 0.5.
+        groove: depth of the furrow along the lumbar spine [m].
         half_width: half the width of the torso [m].
         flatness: ratio of the sagittal to the lateral half axis of the back's ellipse.
+        stiffness: scale of the soft tissue's stiffness.
+        attenuation: scale of the soft tissues' attenuation.
+        echo_fat, echo_muscle: backscatter of fat and muscle [dB against the mean of each].
+        septa: strength of the fat's septa and the muscle's perimysium, as a factor.
         gain: receive gain against the mean [dB].
-        attenuation: attenuation left over after time-gain compensation [dB/m].
-        echo_fat, echo_muscle: backscatter of fat and muscle [dB against the mean level of each].
-        bone_echo: strength of bone surfaces [dB against the mean].
-        blur: scale of the point spread's width (low-resolution acquisitions are above 1).
+        haze: level of the clutter from reverberation in fat and fascia [dB against the mean].
+        blur: scale of the point spread (aberration by fat; low-resolution acquisitions).
+        contact: how well the probe was held, 1 good: scales force and tilt errors of its sweeps.
         speckle_seed: seed of the scatterers.
     """
 
@@ -44,22 +69,46 @@ class SubjectRecord:
     shift_x: float
     shift_y: float
     rotation: float
-    curve: float
     size: float
+    body_mass_index: float
+    lordosis: float
+    sacral_slope: float
+    sacral_kyphosis: float
+    disc: float
+    curve: float
+    axial_rotation: float
+    vertebra_scale: tuple[float, ...]
+    spinous_deviation: tuple[float, ...]
+    spinous_length: tuple[float, ...]
+    transverse_left: tuple[float, ...]
+    transverse_right: tuple[float, ...]
+    sacrum_width: float
+    sacrum_length: float
+    crest_height: float
+    foramen: float
+    psis_half_distance: float
+    ilium_flare: float
+    crest_level: float
+    ilium_tilt: float
     fat: float
     fat_lateral: float
+    fat_sacral: float
+    gluteal_bulge: float
     muscle: float
     asymmetry: float
-    ilium_tilt: float
-    sacral_slope: float
+    infiltration: float
+    groove: float
     half_width: float
     flatness: float
-    gain: float
+    stiffness: float
     attenuation: float
     echo_fat: float
     echo_muscle: float
-    bone_echo: float
+    septa: float
+    gain: float
+    haze: float
     blur: float
+    contact: float
     speckle_seed: int
 
     def to_json(self) -> str:
@@ -81,43 +130,112 @@ class SubjectRecord:
         if not isinstance(values, dict) or set(values) != names:
             given = sorted(values) if isinstance(values, dict) else type(values).__name__
             raise UsGridSimError(f"a subject record has {given}; expected exactly {sorted(names)}")
-        return cls(**values)
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+class _Variates:
+    """Normal variates of one generator, held within two deviations so that every back stays one."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def normal(self, mean: float, deviation: float) -> float:
+        return float(mean + deviation * np.clip(self._rng.standard_normal(), -2.0, 2.0))
+
+    def positive(self, median: float, spread: float) -> float:
+        """Log-normal: ``spread`` is the deviation of the logarithm."""
+        return float(median * np.exp(self.normal(0.0, spread)))
+
+    def levels(self, mean: float, deviation: float) -> tuple[float, ...]:
+        return tuple(self.normal(mean, deviation) for _ in LEVELS)
 
 
 def sample_subject(seed: int, index: int = 0) -> SubjectRecord:
-    """Sample subject ``index`` of the cohort ``seed``.
+    """Sample subject ``index`` of the cohort ``seed``: adults, both sexes.
 
-    The spread is that of adults: body dimensions vary by about 6 % (Panjabi et al. 1992, Spine 17:299, lumbar
-    vertebrae), lumbar subcutaneous fat from a few millimetres to about 25 mm, torso width 0.28 to 0.37 m. The shift and
-    turn against the grid are those of volunteers placed by eye: about half a bin, and some degrees.
+    Sources of the spreads: :func:`_skeleton` and :func:`_soft_tissue`; the last group is the scanner's.
     """
     rng = np.random.default_rng([seed, index])
-
-    def normal(mean: float, deviation: float, limit: float = 2.0) -> float:
-        """A normal variate, held within ``limit`` deviations so that every back stays one."""
-        return float(mean + deviation * np.clip(rng.standard_normal(), -limit, limit))
-
+    draw = _Variates(rng)
     return SubjectRecord(
         seed=seed,
         index=index,
-        shift_x=normal(0.0, 0.010),
-        shift_y=normal(0.0, 0.009),
-        rotation=normal(0.0, np.deg2rad(3.0)),
-        curve=normal(0.0, 0.003),
-        size=normal(1.0, 0.06),
-        fat=float(np.clip(0.009 * np.exp(0.4 * rng.standard_normal()), 0.004, 0.022)),
-        fat_lateral=normal(0.06, 0.03),
-        muscle=normal(1.0, 0.10),
-        asymmetry=normal(0.0, 0.05),
-        ilium_tilt=normal(0.0, 0.004),
-        sacral_slope=normal(0.18, 0.04),
-        half_width=normal(0.162, 0.010),
-        flatness=normal(0.55, 0.06),
-        gain=normal(0.0, 3.0),
-        attenuation=normal(260.0, 60.0),
-        echo_fat=normal(0.0, 2.0),
-        echo_muscle=normal(0.0, 2.0),
-        bone_echo=normal(0.0, 2.0),
-        blur=float(np.clip(np.exp(0.25 * rng.standard_normal()), 0.7, 1.8)),
+        # Volunteers are placed by eye: about half a bin, and some degrees.
+        shift_x=draw.normal(0.0, 0.010),
+        shift_y=draw.normal(0.0, 0.009),
+        rotation=draw.normal(0.0, np.deg2rad(3.0)),
+        **_skeleton(draw),  # type: ignore[arg-type]
+        **_soft_tissue(draw),  # type: ignore[arg-type]
+        gain=draw.normal(0.0, 3.0),
+        haze=draw.normal(0.0, 3.0),
+        blur=draw.positive(1.0, 0.2),
+        contact=float(rng.beta(4.0, 1.5)),
         speckle_seed=int(rng.integers(2**31)),
     )
+
+
+def _skeleton(draw: _Variates) -> dict[str, float | tuple[float, ...]]:
+    """Bones.
+
+    Size, 6 %: Panjabi et al. 1992, Spine 17:299. Lordosis L1 to S1: 60 (10) degrees standing (Been & Kalichman 2014,
+    Spine J 14:87), about 15 degrees less lying. Sacral slope 40 (8) degrees standing (Legaye et al. 1998, Eur Spine
+    J 7:99), less prone with the pelvis supported. Lateral curves under 10 degrees of Cobb are normal: 5 mm over 0.18 m
+    is about 10 degrees. Spinous processes lean by some millimetres (Van Schaik et al. 1989, Spine 14:1230). Sacrum
+    106.7 (10.2) mm high and 103.6 (6.8) mm wide; first dorsal foramen 8.5 (1.6) mm wide (Kim et al. 2023, Korean J
+    Pain 36:98). Posterior superior iliac spines 80 to 100 mm apart, iliac crests at L4 to L5 (Gray's Anatomy, 41st
+    ed., ch. 78; Chakraverty et al. 2007, J Anat 210:232).
+    """
+    curve = draw.normal(0.0, 0.004)
+    return {
+        "size": draw.normal(1.0, 0.06),
+        "lordosis": draw.normal(np.deg2rad(45.0), np.deg2rad(10.0)),
+        "sacral_slope": draw.normal(np.deg2rad(32.0), np.deg2rad(6.0)),
+        "sacral_kyphosis": draw.normal(np.deg2rad(42.0), np.deg2rad(8.0)),
+        "disc": draw.normal(1.0, 0.12),
+        "curve": curve,
+        "axial_rotation": curve / 0.004 * np.deg2rad(2.5) + draw.normal(0.0, np.deg2rad(1.5)),
+        "vertebra_scale": draw.levels(1.0, 0.03),
+        "spinous_deviation": draw.levels(0.0, 0.002),
+        "spinous_length": draw.levels(1.0, 0.10),
+        "transverse_left": draw.levels(1.0, 0.07),
+        "transverse_right": draw.levels(1.0, 0.07),
+        "sacrum_width": draw.normal(1.0, 0.065),
+        "sacrum_length": draw.normal(1.0, 0.09),
+        "crest_height": draw.normal(0.008, 0.002),
+        "foramen": draw.normal(1.0, 0.19),
+        "psis_half_distance": draw.normal(0.045, 0.004),
+        "ilium_flare": draw.normal(np.deg2rad(27.0), np.deg2rad(5.0)),
+        "crest_level": draw.normal(0.045, 0.010),
+        "ilium_tilt": draw.normal(0.0, 0.004),
+    }
+
+
+def _soft_tissue(draw: _Variates) -> dict[str, float]:
+    """Soft tissue.
+
+    Body mass index 24.5, log-deviation 0.14. Lumbar subcutaneous fat grows with it, from a few millimetres when lean to
+    30 mm and more (Kim et al. 2016, Medicine 95:e3061: skin to fascia); skin 2 mm of it. Paraspinal muscle area varies
+    by 15 to 20 % between people and by up to 10 % between sides (Stokes et al. 2005, Man Ther 10:116); fat takes up to
+    half of an adult's lower multifidus (Kjaer et al. 2007, BMC Med 5:2). Torso breadth: 0.28 to 0.37 m (Gordon et al.
+    2014, ANSUR II). Attenuation of one tissue varies by about 15 % (Duck 1990, ch. 4).
+    """
+    body_mass_index = draw.positive(24.5, 0.14)
+    excess = body_mass_index - 24.5
+    return {
+        "body_mass_index": body_mass_index,
+        "fat": float(np.clip((0.009 + 0.0011 * excess) * draw.positive(1.0, 0.3), 0.004, 0.030)),
+        "fat_lateral": draw.normal(1.6, 0.25),
+        "fat_sacral": draw.normal(1.1, 0.25),
+        "gluteal_bulge": draw.normal(0.015, 0.005),
+        "muscle": draw.normal(1.0, 0.10),
+        "asymmetry": draw.normal(0.0, 0.05),
+        "infiltration": float(np.clip(draw.normal(0.15, 0.12), 0.0, 0.5)),
+        "groove": draw.normal(0.005, 0.002),
+        "half_width": draw.normal(0.162 + 0.003 * excess, 0.008),
+        "flatness": draw.normal(0.55, 0.06),
+        "stiffness": draw.positive(1.0, 0.2),
+        "attenuation": draw.normal(1.0, 0.15),
+        "echo_fat": draw.normal(0.0, 2.0),
+        "echo_muscle": draw.normal(0.0, 2.0),
+        "septa": draw.normal(1.0, 0.25),
+    }

@@ -1,88 +1,94 @@
-"""A virtual lower back: skin, layers and bones over the parallel plane, built from a record by pure functions."""
+"""A virtual lower back, built from its record by pure functions, and how a probe comes to rest on it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, probe_pose
-from us_grid_sim.phantom.bones import NO_BONE, Structure, first_bone
+from us_grid_sim.errors import UsGridSimError
+from us_grid_sim.geometry import probe_pose
+from us_grid_sim.phantom.build import JUNCTION_X, Structure, anatomical, build_volume
 from us_grid_sim.phantom.record import SubjectRecord
+from us_grid_sim.phantom.volume import LOWER, SHAPE, SPACING, Volume
 
 Array = npt.NDArray[np.float64]
 
-JUNCTION_X = (5.0 - (COLUMNS - 1) / 2) * COLUMN_PITCH
-"""Mean place of the lumbosacral junction along x of the patient frame [m]: the sacrum lies under columns 0 to 5."""
-SPACING = 0.001
-"""Spacing of the maps [m]; between their points they are read bilinearly."""
-HALF_EXTENT = (0.19, 0.15)
-"""The maps reach this far along x and y from the middle of the grid [m]."""
 INDENTATION_PER_NEWTON = 0.0015
-"""How far the probe presses into the skin [m/N]: 2 N indent a relaxed back by about 3 mm."""
+"""How far a light force presses the probe into the mean back [m/N]."""
+_SOFT = 0.5
+"""Share of the soft tissue over bone by which it can at most be indented."""
+_RIGID_DEPTH = 0.060
+"""Deeper than this the tissue does not move, with or without bone [m]."""
 
 
 @dataclass(frozen=True)
 class Phantom:
-    """Maps of a subject over the patient frame's (x, y), row = x, column = y, SPACING apart.
+    """A subject: tissue fields, and maps over the patient frame's (x, y), row = x, column = y, 1 mm apart.
 
     Attributes:
         record: what it was built from.
-        skin: z of the skin [m] (positive: it falls away from the parallel plane).
+        volume: the tissue fields.
+        skin: z of the skin [m]; it falls away from the parallel plane.
         fat: thickness of skin and subcutaneous fat [m].
-        bone: depth of the first bone below the skin [m]; 0.2 where there is none.
-        structure: which bone that is, as Structure.
-        lateral: distance from the spine's midline, to the right positive [m].
-        along: distance from the lumbosacral junction along the spine, cranial positive [m].
+        rigid: depth below the skin at which the tissue does not give way: bone, smoothed, or 60 mm [m].
     """
 
     record: SubjectRecord
+    volume: Volume
     skin: Array
     fat: Array
-    bone: Array
-    structure: npt.NDArray[np.int64]
-    lateral: Array
-    along: Array
+    rigid: Array
 
-
-def anatomical(x: Array, y: Array, record: SubjectRecord) -> tuple[Array, Array]:
-    """(s, t) along and lateral to the spine [m] of points (x, y) of the patient frame [m]."""
-    dx, dy = x - JUNCTION_X - record.shift_x, y - record.shift_y
-    cosine, sine = np.cos(record.rotation), np.sin(record.rotation)
-    s, t = cosine * dx + sine * dy, cosine * dy - sine * dx
-    return s, t - record.curve * np.sin(np.clip(s, 0.0, 0.18) / 0.18 * np.pi)
+    def lateral(self, x: float, y: float) -> float:
+        """Distance of a place of the patient frame from the spine's axis, to the right positive [m]."""
+        return float(anatomical(np.array(x), np.array(y), self.record)[1])
 
 
 def build_phantom(record: SubjectRecord) -> Phantom:
-    """Build the maps of a subject."""
-    x, y = np.meshgrid(
-        np.arange(-HALF_EXTENT[0], HALF_EXTENT[0] + SPACING / 2, SPACING),
-        np.arange(-HALF_EXTENT[1], HALF_EXTENT[1] + SPACING / 2, SPACING),
-        indexing="ij",
-    )
-    s, t = anatomical(x, y, record)
-    ratio = np.clip(t / record.half_width, -0.97, 0.97)
-    groove = 0.003 * np.exp(-((t / 0.012) ** 2)) * (s > 0)
-    lordosis = 0.008 * np.exp(-(((s - 0.06) / 0.06) ** 2))
-    skin = record.half_width * record.flatness * (1.0 - np.sqrt(1.0 - ratio**2)) + groove + lordosis
-    fat = record.fat + record.fat_lateral * np.abs(t) + 0.15 * record.fat * np.exp(-(((s + 0.03) / 0.05) ** 2))
-    depth, structure = first_bone(s, t, record)
-    scale = 1.0 + 0.5 * record.asymmetry * np.sign(t)
-    bone = np.where(depth < NO_BONE, fat + depth * scale, NO_BONE)
-    return Phantom(record, skin, fat, bone, structure, t, s)
+    """Build a subject; takes about a second and 190 MB."""
+    volume, layers, first = build_volume(record)
+    rigid = np.minimum(first - layers.skin, _RIGID_DEPTH)
+    rigid = ndimage.gaussian_filter(ndimage.grey_erosion(rigid, size=(7, 7)), 6.0)
+    return Phantom(record, volume, layers.skin, layers.fascia - layers.skin, np.maximum(rigid, 0.004))
 
 
-def sample(field: npt.NDArray[np.generic], x: Array, y: Array, *, nearest: bool = False) -> Array:
-    """Read a map at (x, y) of the patient frame [m], bilinearly or at the nearest point; clamped at its edge."""
-    row = np.clip((x + HALF_EXTENT[0]) / SPACING, 0, field.shape[0] - 1.001)
-    column = np.clip((y + HALF_EXTENT[1]) / SPACING, 0, field.shape[1] - 1.001)
-    if nearest:
-        return np.asarray(field[np.rint(row).astype(int), np.rint(column).astype(int)], dtype=np.float64)
-    i, j = row.astype(int), column.astype(int)
-    a, b = row - i, column - j
-    values = np.asarray(field, dtype=np.float64)
-    near = (1 - b) * values[i, j] + b * values[i, j + 1]
-    far = (1 - b) * values[i + 1, j] + b * values[i + 1, j + 1]
-    return np.asarray((1 - a) * near + a * far)
+def sample(field: Array, x: npt.ArrayLike, y: npt.ArrayLike) -> Array:
+    """Read a map at (x, y) of the patient frame [m], bilinearly; clamped at its edge."""
+    places = [(np.asarray(p, dtype=np.float64) - low) / SPACING for p, low in zip((x, y), LOWER, strict=False)]
+    values = ndimage.map_coordinates(field, [np.atleast_1d(place) for place in places], order=1, mode="nearest")
+    return np.asarray(values.reshape(places[0].shape))
+
+
+def check_inside(x: float, y: float) -> None:
+    """Refuse a place beyond the subject's back.
+
+    Raises:
+        UsGridSimError: (x, y) [m] lies off the grid of the tissue fields, or is not finite.
+    """
+    limits = [low + SPACING * (size - 1) for low, size in zip(LOWER, SHAPE, strict=True)]
+    if not (LOWER[0] <= x <= limits[0] and LOWER[1] <= y <= limits[1]):
+        raise UsGridSimError(
+            f"probe at x {x:.3f}, y {y:.3f} m is beyond the subject's back; expected x within "
+            f"{LOWER[0]:.3f} to {limits[0]:.3f}, y within {LOWER[1]:.3f} to {limits[1]:.3f}"
+        )
+
+
+def indentation(phantom: Phantom, x: float, y: float, contact_force: float) -> float:
+    """How far a force [N] presses the probe into the skin over (x, y) [m].
+
+    Soft tissue stiffens as it is squeezed, and there is less of it over bone: an exponential approach to half of its
+    thickness, with the mean back's slope at the origin (form: Zheng & Mak 1996, IEEE Trans Biomed Eng 43:912).
+    """
+    most = _SOFT * float(sample(phantom.rigid, x, y))
+    return most * float(1.0 - np.exp(-contact_force * INDENTATION_PER_NEWTON / phantom.record.stiffness / most))
+
+
+def contact_force(phantom: Phantom, x: float, y: float, depth: float) -> float:
+    """The force [N] that presses the probe ``depth`` [m] into the skin over (x, y) [m]: the inverse of :func:`indentation`."""
+    most = _SOFT * float(sample(phantom.rigid, x, y))
+    squeezed = min(max(depth, 0.0) / most, 0.999)
+    return -float(np.log1p(-squeezed)) * most * phantom.record.stiffness / INDENTATION_PER_NEWTON
 
 
 def contact_pose(phantom: Phantom, x: float, y: float, contact_force: float, tilt: float = 0.0) -> Array:
@@ -90,15 +96,32 @@ def contact_pose(phantom: Phantom, x: float, y: float, contact_force: float, til
 
     The probe follows three quarters of the skin's lateral slope, as a compliant robot does, and ``tilt`` [rad] comes on
     top, about the patient's x axis; what is left opens a gap under one edge far from the midline.
+
+    Raises:
+        UsGridSimError: (x, y) lies beyond the subject's back, or a value is not finite.
     """
+    check_inside(x, y)
+    if not (np.isfinite(contact_force) and np.isfinite(tilt)):
+        raise UsGridSimError(f"contact force {contact_force} N, tilt {tilt} rad; expected finite numbers")
     reach = 0.010
-    heights = sample(phantom.skin, np.array([x, x, x]), np.array([y - reach, y, y + reach]))
+    heights = sample(phantom.skin, [x, x, x], [y - reach, y, y + reach])
     angle = 0.75 * np.arctan2(heights[2] - heights[0], 2 * reach) + tilt
-    pose = probe_pose(x, y, float(heights[1]) + INDENTATION_PER_NEWTON * contact_force)
+    pose = probe_pose(x, y, float(heights[1]) + indentation(phantom, x, y, contact_force))
     turn = np.eye(3)
     turn[1:, 1:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     pose[:3, :3] = turn @ pose[:3, :3]
     return pose
 
 
-__all__ = ["Phantom", "Structure", "anatomical", "build_phantom", "contact_pose", "sample"]
+__all__ = [
+    "JUNCTION_X",
+    "Phantom",
+    "Structure",
+    "anatomical",
+    "build_phantom",
+    "check_inside",
+    "contact_force",
+    "contact_pose",
+    "indentation",
+    "sample",
+]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import probe_pose
-from us_grid_sim.phantom.subject import INDENTATION_PER_NEWTON, Phantom, contact_pose
+from us_grid_sim.phantom.subject import INDENTATION_PER_NEWTON, Phantom, contact_force, contact_pose, indentation
 
 Array = npt.NDArray[np.float64]
 
@@ -18,7 +18,7 @@ class MockConfig:
     """How the mock plant moves and how the back gives way.
 
     Attributes:
-        stiffness: of the back along the beam [N/m]; the renderer's phantoms indent alike.
+        stiffness: of the parallel plane along the beam [N/m]; a phantom brings its own.
         lateral_speed: highest speed over the parallel plane [m/s].
         approach_speed: highest speed into the body [m/s].
         retract_speed: highest speed out of the body [m/s].
@@ -53,7 +53,7 @@ class MockMeasurement:
 
 
 class MockPlant:
-    """Rigid kinematics with speed limits, and a spring for the contact.
+    """Rigid kinematics with speed limits, and a spring for the contact: a linear one, or the phantom's soft tissue.
 
     The probe moves straight towards (x, y) and, independently, along z of the patient towards the depth at which the
     spring gives the wanted force. There is no mass, no friction and no noise: a step of given length ends where the
@@ -117,13 +117,23 @@ class MockPlant:
 
     def _press(self, skin: float, force: float, duration: float) -> None:
         config = self._config
-        wanted = skin + (force / config.stiffness if force > 0.0 else -config.clearance)
+        wanted = skin + (self._depth_of(force) if force > 0.0 else -config.clearance)
         deepest, highest = self._z + config.approach_speed * duration, self._z - config.retract_speed * duration
         self._z = min(max(wanted, highest), deepest)
 
+    def _depth_of(self, force: float) -> float:
+        if self._phantom is None:
+            return force / self._config.stiffness
+        return indentation(self._phantom, self._x, self._y, force)
+
+    def _force_at(self, depth: float) -> float:
+        if self._phantom is None:
+            return self._config.stiffness * depth
+        return contact_force(self._phantom, self._x, self._y, depth)
+
     def _measure(self, touching: Array) -> MockMeasurement:
-        indentation = max(0.0, self._z - float(touching[2, 3]))
+        pressed = max(0.0, self._z - float(touching[2, 3]))
         pose = touching.copy()
         pose[2, 3] = self._z
-        wrench = np.array([0.0, 0.0, self._config.stiffness * indentation, 0.0, 0.0, 0.0])
-        return MockMeasurement(pose, wrench, indentation > 0.0)
+        wrench = np.array([0.0, 0.0, self._force_at(pressed), 0.0, 0.0, 0.0])
+        return MockMeasurement(pose, wrench, pressed > 0.0)

@@ -1,0 +1,134 @@
+"""The tissue under a probe: planes through the fields of a subject, with the tissue pressed by the transducer.
+
+A point of an image at depth d below the transducer's face shows material that lay, before the probe pressed, r below the
+skin along the beam: r = d + delta - w(r), where delta is the indentation and w(r) the displacement at r. The
+displacement falls from delta at the skin to zero at bone as the compliance of what lies between: fat gives way three
+times as much as relaxed muscle, and the stress spreads with depth.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from us_grid_sim.geometry import DEPTH, PROBE_WIDTH
+from us_grid_sim.phantom.subject import Phantom
+from us_grid_sim.phantom.volume import LOWER, SHAPE, SPACING, Field
+
+_MUSCLE_COMPLIANCE = 0.35
+"""Of relaxed muscle against fat: about 8 against 3 kPa (Alkhouli et al. 2013, Am J Physiol 305:E1427, fat; Gennisson et al.
+2010, Ultrasound Med Biol 36:789, muscle across its fibres)."""
+_SPREAD = 0.015
+"""Depth at which the stress under the transducer has fallen to half [m], about its elevational width."""
+
+
+@dataclass(frozen=True)
+class Press:
+    """How the tissue under n probes gives way, at lateral positions ``lateral`` (m,) [m] of the transducer's face.
+
+    Attributes:
+        indentation: (n, m) of the face into the skin along the beam [m]; negative: the gap between them.
+        fat: (n, m) thickness of skin and fat [m].
+        total: (n, m) compliance between skin and bone, :meth:`compliance` at the rigid depth.
+        rigid: (n, m) depth of what does not move [m].
+    """
+
+    indentation: Tensor
+    fat: Tensor
+    total: Tensor
+    rigid: Tensor
+
+    @staticmethod
+    def compliance(r: Tensor, fat: Tensor) -> Tensor:
+        """Integral of compliance times stress from the skin to depth r [m]."""
+        in_fat = torch.log1p(torch.minimum(r, fat) / _SPREAD)
+        below = torch.log1p(torch.maximum(r, fat) / _SPREAD) - torch.log1p(fat / _SPREAD)
+        return _SPREAD * (in_fat + _MUSCLE_COMPLIANCE * below)
+
+    def displacement(self, r: Tensor) -> Tensor:
+        """w(r) [m] at depths r (n, m, ...) below the skin [m]."""
+        shape = (*self.fat.shape, *[1] * (r.dim() - 2))
+        fat, total, rigid = (p.view(shape) for p in (self.fat, self.total, self.rigid))
+        share = self.compliance(torch.minimum(r.clamp(min=0.0), rigid), fat) / total
+        return self.indentation.clamp(min=0.0).view(shape) * (1.0 - share)
+
+    def material_depth(self, depth: Tensor) -> Tensor:
+        """r [m] of image depths (n, m, k) [m]; negative in the gap."""
+        delta = self.indentation.unsqueeze(-1)
+        r = depth + delta
+        for _ in range(4):
+            r = depth + delta - self.displacement(r)
+        return r
+
+
+class Plane:
+    """Reads planes through a subject's fields.
+
+    Args:
+        phantom: the subject.
+        device: where tensors live.
+    """
+
+    def __init__(self, phantom: Phantom, device: torch.device) -> None:
+        volume = phantom.volume
+        self.volume = type(volume)(volume.distances.to(device), volume.nearest_bone.to(device))
+        maps = np.stack([phantom.fat, phantom.rigid]).astype(np.float32)
+        self._maps = torch.from_numpy(maps).to(device)
+
+    def press(self, poses: Tensor, lateral: Tensor) -> Press:
+        """How the tissue gives way under probes at ``poses`` (n, 4, 4) at lateral positions (m,) [m]."""
+        face = poses[:, :3, :1] * lateral + poses[:, :3, 3:4]
+        distances = self.volume.read(face[:, 0], face[:, 1], face[:, 2])
+        fat, rigid = self._read_maps(face[:, 0], face[:, 1])
+        rigid = torch.maximum(rigid, fat + 0.002)
+        return Press(distances[Field.SKIN], fat, Press.compliance(rigid, fat), rigid)
+
+    def _read_maps(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Fat and rigid depth [m] at (x, y), bilinearly."""
+        row, column = (
+            ((p - low) / SPACING).clamp(0.0, size - 1.001) for p, low, size in zip((x, y), LOWER, SHAPE, strict=False)
+        )
+        i, j = row.long(), column.long()
+        a, b = row - i, column - j
+        flat, base = self._maps.reshape(2, -1), i * SHAPE[1] + j
+        near = torch.lerp(flat[:, base], flat[:, base + 1], b)
+        far = torch.lerp(flat[:, base + SHAPE[1]], flat[:, base + SHAPE[1] + 1], b)
+        fat, rigid = torch.lerp(near, far, a)
+        return fat, rigid
+
+    def points(self, poses: Tensor, press: Press, lateral: Tensor, depth: Tensor, elevation: Tensor) -> Tensor:
+        """Where the material lay, before the probe pressed, that is seen in an image.
+
+        Args:
+            poses: (n, 4, 4) of ``us_probe`` in the patient frame [m].
+            press: of these poses at ``lateral``.
+            lateral: (m,) positions along the face [m].
+            depth: (k,) below the face [m].
+            elevation: (e, k) offsets out of the image plane at each depth [m].
+
+        Returns:
+            (3, n, e, m, k): x, y, z in the patient frame [m].
+        """
+        count = len(poses)
+        down = press.material_depth(depth.expand(count, len(lateral), -1)) - press.indentation.unsqueeze(-1)
+        axes = poses[:, :3].movedim(1, 0).reshape(3, count, 1, 1, 1, 4)
+        across = axes[..., 0] * lateral.view(1, 1, 1, -1, 1) + axes[..., 3]
+        return across + axes[..., 1] * elevation.view(1, 1, *elevation.shape[:1], 1, -1) + axes[..., 2] * down.unsqueeze(1)
+
+
+def line_positions(lines: int) -> Tensor:
+    """(lines,) lateral positions of the scan lines [m]."""
+    return (torch.arange(lines) + 0.5) / lines * PROBE_WIDTH - PROBE_WIDTH / 2
+
+
+def sample_depths(samples: int) -> Tensor:
+    """(samples,) depths of the samples of a scan line [m]."""
+    return (torch.arange(samples) + 0.5) / samples * DEPTH
+
+
+def nodes(positions: Tensor, spacing: float) -> Tensor:
+    """Coarser positions that span the same range, at most ``spacing`` apart."""
+    span = float(positions[-1] - positions[0])
+    return torch.linspace(float(positions[0]), float(positions[-1]), math.ceil(span / spacing) + 1)
