@@ -72,6 +72,19 @@ def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in done.stderr
 
 
+def test_ctrl_c_says_that_nothing_finished_is_lost() -> None:
+    program = (
+        "import sys, us_nav_agent.cli.main as cli\n"
+        "def interrupted(): raise KeyboardInterrupt\n"
+        "cli.app.command('wait')(interrupted)\n"
+        "sys.argv = ['usnav', 'wait']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert "the same command goes on from there" in " ".join(done.stderr.split())
+
+
 def test_wrong_usage_has_a_status_of_its_own() -> None:
     assert usnav("dataset", "synth", "--subjects", "0").returncode == 2
 

@@ -9,6 +9,9 @@ from rich.console import Console
 
 from us_nav_agent.cli import dataset, demo, doctor, evaluate, launch, models, navigate, train
 
+_STOPPED = 130
+"""Exit status after Ctrl-C."""
+
 app = typer.Typer(
     name="usnav",
     help="Steer an ultrasound probe to a wanted view, looking at nothing but ultrasound frames.\n\n"
@@ -50,18 +53,17 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in sys.argv
     try:
-        # Without standalone mode a command's exit status comes back as a value.
+        # Without standalone mode a command's exit status comes back as a value; typer makes Ctrl-C the status 130.
         status = app(standalone_mode=False)
-        sys.exit(status if isinstance(status, int) else 0)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; what was finished is kept, the same command goes on from there")
-        sys.exit(130)
-    except typer.Abort:
-        sys.exit(130)
+    except (KeyboardInterrupt, typer.Abort):
+        status = _STOPPED
     except Exception as error:
         if debug:
             raise
         sys.exit(_explain(error))
+    if status == _STOPPED:
+        Console(stderr=True).print("stopped; what was finished is kept, the same command goes on from there")
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 def _explain(error: Exception) -> int:

@@ -53,7 +53,7 @@ Frames = npt.NDArray[np.uint8]
 Shares = npt.NDArray[np.float32]
 
 _PARTS = ("network", "optimizer", "schedule")
-_SAVE_EVERY = 100
+_SAVE_EVERY = 50
 _LOG_EVERY = 10
 
 
@@ -162,7 +162,7 @@ def train_classifier(
 ) -> DenseNetClassifier:
     """Train the baseline, or go on with the training in ``out``; returns the best network by validation.
 
-    The state is saved every 100 updates and at the end of an epoch: that is what a kill or Ctrl-C can lose.
+    The state is saved every 50 updates and at the end of an epoch: that is what a kill or Ctrl-C can lose.
 
     Args:
         experiment: shape of the network and how it is trained.
