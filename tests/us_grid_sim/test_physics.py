@@ -7,30 +7,21 @@ import numpy as np
 import pytest
 import torch
 from support.media import block, plain_record, with_bone
+from support.physics import STRONG, attenuation, envelope, far_apart, one_scatterer, point_target, speckle_snr
 from us_grid_sim.bmode.propagation import REFLECTION, TISSUE_STEP, Tissues, propagate, reflected_share
 from us_grid_sim.bmode.render import Renderer
-from us_grid_sim.bmode.scatterers import BLOCK, CELL, PER_EDGE, Scatterers, make_scatterers
+from us_grid_sim.bmode.scatterers import BLOCK, CELL, PER_EDGE, make_scatterers
 from us_grid_sim.bmode.transducer import Transducer
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.geometry import DEPTH, PROBE_WIDTH, probe_pose
+from us_grid_sim.geometry import DEPTH, probe_pose
 from us_grid_sim.phantom.plane import Press
 from us_grid_sim.phantom.tissue import ACOUSTICS, Tissue
 from us_grid_sim.phantom.volume import FAR, Field
-
-STRONG = 50.0  # a contact force that couples all of the pulse [N]
 
 
 @pytest.fixture(scope="module")
 def muscle() -> Renderer:
     return Renderer(block())
-
-
-def envelope(renderer: Renderer, poses: np.ndarray) -> torch.Tensor:
-    return renderer.echo(poses, STRONG).square().sum(0).sqrt().double()
-
-
-def far_apart(count: int) -> np.ndarray:
-    return np.stack([probe_pose(-0.12 + 0.01 * k, 0.03 * (-1) ** k) for k in range(count)])
 
 
 def complex_correlation(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -40,56 +31,23 @@ def complex_correlation(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def test_fully_developed_speckle_has_the_snr_of_a_rayleigh_envelope(muscle: Renderer) -> None:
-    frames = envelope(muscle, far_apart(24))[:, 20:-20, 60:590]
-    frames = frames / frames.square().mean(dim=(0, 1)).sqrt()
-    assert float(frames.mean() / frames.std()) == pytest.approx(1.91, rel=0.05)
+    assert speckle_snr(muscle) == pytest.approx(1.91, rel=0.05)
 
 
-@pytest.mark.parametrize("scale", [0.7, 1.0, 1.3])
-def test_attenuation_measured_back_is_what_was_set(scale: float) -> None:
-    renderer = Renderer(block(dataclasses.replace(plain_record(), attenuation=scale)))
-    level = 10.0 * np.log10(envelope(renderer, far_apart(24))[:, 20:-20].square().mean(dim=(0, 1)).numpy())
-    depth = (np.arange(600) + 0.5) / 600 * DEPTH * 100.0
-    slope = -np.polyfit(depth[60:560], level[60:560], 1)[0]
-    set_to = scale * ACOUSTICS[Tissue.ERECTOR_SPINAE].attenuation
-    assert slope / 2.0 / (renderer.transducer.frequency * 1e-6) == pytest.approx(set_to, rel=0.05)
-
-
-def one_scatterer(depth: float) -> tuple[Scatterers, np.ndarray]:
-    """Scatterers of which a single one echoes, and where it is, near the middle of the image at ``depth`` [m]."""
-    offsets = make_scatterers(1).offsets
-    cell = (0, 0, int(depth / CELL))
-    index = (cell[0] * BLOCK[1] + cell[1]) * BLOCK[2] + cell[2] % BLOCK[2]
-    amplitude = torch.zeros(offsets.shape[1:])
-    amplitude[index, 17] = 1.0
-    return Scatterers(offsets, amplitude), np.array(cell) * CELL + offsets[:, index, 17].numpy()
+@pytest.mark.parametrize("scale", [0.7, 1.3])
+def test_attenuation_measured_back_is_what_was_set(muscle: Renderer, scale: float) -> None:
+    changed = dataclasses.replace(muscle.phantom, record=dataclasses.replace(plain_record(), attenuation=scale))
+    assert attenuation(Renderer(changed)) == pytest.approx(
+        scale * ACOUSTICS[Tissue.ERECTOR_SPINAE].attenuation, rel=0.05
+    )
 
 
 @pytest.mark.parametrize("depth", [0.012, 0.030, 0.055])
 def test_a_point_target_lies_where_it_is_and_is_as_wide_as_the_point_spread(depth: float) -> None:
-    scatterers, place = one_scatterer(depth)
-    renderer = Renderer(block(), scatterers=scatterers)
-    image = envelope(renderer, probe_pose(place[0], 0.0)[None])[0]
-    image[:, :60] = 0.0  # the skin
-    row = round(place[2] / DEPTH * 600)
-    image = image[:, row - 30 : row + 30]
-    transducer = renderer.transducer
-    line, sample = (int(i) for i in np.unravel_index(int(image.argmax()), image.shape))
-    weights = image.where(image > 0.05 * image.max(), 0.0).square()
-    lateral = ((torch.arange(160) + 0.5) / 160 - 0.5) * PROBE_WIDTH
-    across, along = weights.sum(1), weights.sum(0)
-    found = float((across * lateral).sum() / across.sum())
-    depths = (torch.arange(row - 30, row + 30) + 0.5) * transducer.sample_spacing
-    deep = float((along * depths).sum() / along.sum())
-    assert math.hypot(found - place[1], deep - place[2]) < 0.2e-3
-    assert 0 < line < 159
-    assert 5 < sample < 55
-    # The square of a Gaussian has its width divided by the root of two.
-    width = math.sqrt(2.0 * float((across * (lateral - found) ** 2).sum() / across.sum()))
-    length = math.sqrt(2.0 * float((along * (depths - deep) ** 2).sum() / along.sum()))
-    at = torch.tensor(place[2])
-    assert width == pytest.approx(float(transducer.lateral_width(at)), rel=0.15)
-    assert length == pytest.approx(float(transducer.axial_width(at)), rel=0.15)
+    seen, transducer = point_target(depth), Transducer()
+    assert seen.error < 0.2e-3
+    assert seen.lateral == pytest.approx(float(transducer.lateral_width(torch.tensor(seen.depth))), rel=0.15)
+    assert seen.axial == pytest.approx(float(transducer.axial_width(torch.tensor(seen.depth))), rel=0.15)
 
 
 def test_a_point_target_out_of_the_plane_fades_as_the_slice(muscle: Renderer) -> None:

@@ -1,5 +1,6 @@
 """Virtual subjects on disk: whole or not there, resumable, and the same bytes from the same seed."""
 
+import dataclasses
 import errno
 import json
 from pathlib import Path
@@ -8,7 +9,15 @@ import numpy as np
 import pytest
 from us_grid_sim.dataset import synth
 from us_grid_sim.dataset.layout import list_subjects, read_subject
-from us_grid_sim.dataset.synth import SynthProgress, record_file, sample_sweep, subject_name, synthesize
+from us_grid_sim.dataset.synth import (
+    FRAMES_PER_SWEEP,
+    SynthProgress,
+    cohort_record,
+    record_file,
+    sample_sweep,
+    subject_name,
+    synthesize,
+)
 from us_grid_sim.errors import DatasetError
 from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, ROWS, Bin
 from us_grid_sim.phantom.record import SubjectRecord, sample_subject
@@ -95,18 +104,41 @@ def test_a_disk_with_no_room_is_refused_before_anything_is_written(
         free = 10**6
 
     monkeypatch.setattr(synth.shutil, "disk_usage", lambda _: Usage)
-    with pytest.raises(DatasetError, match=r"0\.0 GB free; expected about 0\.1 GB"):
+    with pytest.raises(DatasetError, match=r"0\.0 GB free; expected about 0\.2 GB"):
         synthesize(tmp_path / "new", subjects=[0])
     assert not (tmp_path / "new").exists()
 
 
 def test_a_sweep_follows_its_row_from_end_to_end_with_jitter() -> None:
-    sweep = sample_sweep(sample_subject(0, 3), row=2, frames=75)
+    sweep = sample_sweep(sample_subject(0, 3), row=2, frames=FRAMES_PER_SWEEP)
     half = COLUMNS * COLUMN_PITCH / 2
-    assert sweep.x[0] == pytest.approx(-half, abs=0.01)
-    assert sweep.x[-1] == pytest.approx(half, abs=0.01)
+    assert len(sweep.x) >= 200
+    assert sweep.x[0] == pytest.approx(-half, abs=0.005)
+    assert sweep.x[-1] == pytest.approx(half, abs=0.005)
     assert np.abs(sweep.y - Bin(2, 0).center[1]).max() < 0.01
-    assert 0.0003 < np.std(np.diff(sweep.x)) < 0.002
-    assert sweep.contact_force.min() >= 0.3
+    steps = np.diff(sweep.x)
+    slow = np.convolve(steps, np.ones(20) / 20, mode="valid")
+    assert slow.max() > 1.3 * slow.min(), "a hand does not move at one speed"
+    assert np.std(steps - np.convolve(steps, np.ones(9) / 9, mode="same")) > 0.0002, "the robot's position jitters"
+    assert sweep.contact_force.min() >= 0.0
     assert sweep.contact_force.max() <= 2.0
     assert subject_name(7) == "Virtual007"
+
+
+def test_the_worse_the_contact_the_more_the_probe_leans_and_lifts_off() -> None:
+    good, poor = (
+        [sample_sweep(dataclasses.replace(sample_subject(0, 3), contact=contact), row, 200) for row in range(ROWS)]
+        for contact in (1.0, 0.2)
+    )
+    leaning = [np.mean([np.abs(sweep.tilt).mean() for sweep in sweeps]) for sweeps in (good, poor)]
+    lifted = [np.mean([(sweep.contact_force < 0.2).mean() for sweep in sweeps]) for sweeps in (good, poor)]
+    assert leaning[1] > 2.0 * leaning[0]
+    assert lifted[1] > lifted[0]
+    assert lifted[0] < 0.05
+
+
+def test_the_test_subjects_of_the_default_cohort_were_scanned_with_good_contact() -> None:
+    contacts = {index: cohort_record(0, index).contact for index in range(40)}
+    assert all(contacts[index] >= 0.9 for index in range(29, 34))
+    assert min(contacts.values()) < 0.7
+    assert cohort_record(0, 35) == sample_subject(0, 35), "beyond the 34 subjects there is no split"
