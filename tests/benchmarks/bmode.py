@@ -77,7 +77,8 @@ def speed() -> dict[str, float]:
     seconds = frame_seconds(renderer)
     rate = len(seconds) / sum(seconds)
     slow = statistics.quantiles(seconds, n=20)[-1]
-    report(f"{torch.get_num_threads()} threads: {1e3 * statistics.median(seconds):.1f} ms median, {1e3 * slow:.1f} ms at 95 %")
+    rates = f"{1e3 * statistics.median(seconds):.1f} ms median, {1e3 * slow:.1f} ms at 95 %"
+    report(f"{torch.get_num_threads()} threads: {rates}")
     report(f"peak memory of the process {memory_mb(peak=True):.0f} MB")
     if torch.cuda.is_available():
         report(f"GPU, batches of 64: {gpu_rate(record):.0f} frames/s")

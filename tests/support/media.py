@@ -28,7 +28,11 @@ def block(record: SubjectRecord | None = None, fat: float = 0.0) -> Phantom:
     distances[..., Field.FASCIA] = 1e3 * ((z - fat).clamp(-FAR, FAR) if fat else torch.tensor(FAR))
     maps = np.zeros(SHAPE[:2])
     return Phantom(
-        record or plain_record(), Volume(distances, torch.zeros(SHAPE, dtype=torch.uint8)), maps, maps + fat, maps + 0.06
+        record or plain_record(),
+        Volume(distances, torch.zeros(SHAPE, dtype=torch.uint8)),
+        maps,
+        maps + fat,
+        maps + 0.06,
     )
 
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from support.media import block
 from torch import Tensor
 from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.bmode.scatterers import BLOCK, CELL, Scatterers, make_scatterers
 from us_grid_sim.geometry import DEPTH, PROBE_WIDTH, probe_pose
-
-from support.media import block
 
 STRONG = 50.0
 """A contact force that couples all of the pulse [N]."""

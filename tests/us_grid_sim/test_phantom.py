@@ -93,7 +93,9 @@ def test_a_sampled_subject_is_an_adult(seed: int, index: int) -> None:
 
 def test_the_spine_has_the_lordosis_of_its_record_and_the_transverse_span_of_the_literature() -> None:
     layout = lay_out(mean_record())
-    slopes = {vertebra.name: np.arctan2(vertebra.rotation[2, 0], vertebra.rotation[0, 0]) for vertebra in layout.vertebrae}
+    slopes = {
+        vertebra.name: np.arctan2(vertebra.rotation[2, 0], vertebra.rotation[0, 0]) for vertebra in layout.vertebrae
+    }
     ordered = [slopes[name] for name in ("L1", "L2", "L3", "L4", "L5")]
     assert ordered == sorted(ordered)
     # From the middle of L5 to that of L1 less half of both bodies and the lumbosacral disc.

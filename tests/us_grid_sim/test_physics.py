@@ -55,7 +55,8 @@ def test_a_point_target_out_of_the_plane_fades_as_the_slice(muscle: Renderer) ->
     renderer = Renderer(muscle.phantom, scatterers=scatterers)
     width = float(renderer.transducer.elevational_width(torch.tensor(place[2])))
     peaks = [
-        float(envelope(renderer, probe_pose(place[0] + off * width, 0.0)[None])[0, :, 200:320].max()) for off in (0, 1, 3)
+        float(envelope(renderer, probe_pose(place[0] + off * width, 0.0)[None])[0, :, 200:320].max())
+        for off in (0, 1, 3)
     ]
     assert peaks[1] / peaks[0] == pytest.approx(math.exp(-0.5), rel=0.05)
     assert peaks[2] < 0.05 * peaks[0]

@@ -79,5 +79,3 @@ def scan_convert(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     shown = cv2.resize(cv2.transpose(grey), (width, FRAME_HEIGHT), interpolation=cv2.INTER_LINEAR)
     frame[:, left : left + width] = shown
     return frame
-
-

@@ -1,9 +1,9 @@
 """A pulse's way down each scan line: attenuation, reflection and transmission at interfaces, and shadow.
 
 Amplitudes are relative to the speckle of muscle right under the transducer. An interface between impedances Z1 and Z2
-reflects R = (Z2 - Z1) / (Z2 + Z1) of the amplitude at normal incidence; the rest passes both ways, 1 - R^2. What comes back
-from an interface under an angle is less: see :func:`reflected_share`. The derivative of a signed distance along the beam is
-the cosine of the angle of incidence.
+reflects R = (Z2 - Z1) / (Z2 + Z1) of the amplitude at normal incidence; the rest passes both ways, 1 - R^2. What comes
+back from an interface under an angle is less: see :func:`reflected_share`. The derivative of a signed distance along
+the beam is the cosine of the angle of incidence.
 """
 
 import math
@@ -87,7 +87,9 @@ class Tissues:
         backscatter[Tissue.MULTIFIDUS] += 8.0 * record.infiltration
         septa[Tissue.MULTIFIDUS] *= 1.0 + 2.0 * record.infiltration
         septa[Tissue.RETROPERITONEUM] = 3.0
-        scale = 2.0 * TISSUE_STEP * transducer.sample_spacing * 100.0 * transducer.frequency * 1e-6 * math.log(10.0) / 20.0
+        scale = (
+            2.0 * TISSUE_STEP * transducer.sample_spacing * 100.0 * transducer.frequency * 1e-6 * math.log(10.0) / 20.0
+        )
         loss = table("attenuation") * record.attenuation * scale
         is_muscle = torch.tensor([tissue in MUSCLES for tissue in Tissue])
         parts = (table("impedance"), loss, db(backscatter), septa, is_muscle)
@@ -117,7 +119,8 @@ class Passage:
     Attributes:
         level: (n, 3, lines, steps) amplitude of speckle from the three parts of the slice.
         reflections: echoes of the interfaces.
-        first_bone: (n, lines) step of the first bone in the middle of the slice; the number of steps where there is none.
+        first_bone: (n, lines) step of the first bone in the middle of the slice; the number of steps where there is
+            none.
         bone_echo: (n, lines) amplitude of that echo against the pulse.
     """
 
@@ -128,13 +131,14 @@ class Passage:
 
 
 _BORDERS: tuple[tuple[float, dict[Field, float], float], ...] = (
-    *((0.0, {field: 1.0}, _SHEET.get(field, 0.0)) for field in Field if field is not Field.BONE),
+    *((0.0, {Field(field): 1.0}, _SHEET.get(field, 0.0)) for field in Field if field is not Field.BONE),
     (SKIN, {Field.SKIN: 1.0}, 0.0),
     (FASCIA, {Field.FASCIA: 1.0}, 0.0),
     (0.0, {Field.FASCIA: 2.0, Field.DEEP: 1.0}, _SHEETS_BETWEEN_FLANK_MUSCLES),
     (0.0, {Field.FASCIA: 1.0, Field.DEEP: 2.0}, _SHEETS_BETWEEN_FLANK_MUSCLES),
 )
-"""The surfaces at which :func:`soft_tissue` changes its answer: where a sum of fields has a value, and the least reflection."""
+"""The surfaces at which :func:`soft_tissue` changes its answer: where a sum of fields has a value, and the least
+reflection."""
 
 
 def propagate(fields: Tensor, bone: Tensor, texture: Tensor, tissues: Tissues, spacing: float) -> Passage:
@@ -163,16 +167,16 @@ def propagate(fields: Tensor, bone: Tensor, texture: Tensor, tissues: Tissues, s
 
 
 def _seen_by_aperture(through: Tensor) -> Tensor:
-    """What gets through (..., lines, steps), averaged over the aperture: its width grows with depth, and shadows blur."""
+    """What gets through (..., lines, steps), averaged over the aperture: its width grows with depth, and shadows
+    blur.
+    """
     share = torch.linspace(0.0, 0.6, through.shape[-1], device=through.device)
     padded = functional.pad(through, (0, 0, _PENUMBRA, _PENUMBRA), mode="replicate")
     beside = (padded[..., : -2 * _PENUMBRA, :] + padded[..., 2 * _PENUMBRA :, :]).mul_(0.5)
     return torch.lerp(through, beside, share)
 
 
-def _soft_borders(
-    fields: Tensor, label: Tensor, tissues: Tissues, spacing: float
-) -> tuple[Reflections, Tensor]:
+def _soft_borders(fields: Tensor, label: Tensor, tissues: Tissues, spacing: float) -> tuple[Reflections, Tensor]:
     """Interfaces of soft tissue in the image plane, and their reflection coefficients."""
     changes = label[..., 1:] != label[..., :-1]
     frame, line, step = changes.nonzero(as_tuple=True)
@@ -182,7 +186,7 @@ def _soft_borders(
     least = torch.zeros_like(part)
     # The last border in the list that is crossed decides; the first are the deepest in the order of tissues.
     for value, weights, sheet in reversed(_BORDERS):
-        a, b = (sum(w * side[field] for field, w in weights.items()) - value for side in (upper, lower))
+        a, b = (_weighted(side, weights) - value for side in (upper, lower))
         crossed = (a < 0.0) != (b < 0.0)
         change = (a - b).abs().clamp(min=1e-9)
         part = torch.where(crossed, a.abs() / change, part)
@@ -197,10 +201,17 @@ def _soft_borders(
     return Reflections(frame, line, step + part, amplitude), coefficient
 
 
+def _weighted(fields: Tensor, weights: dict[Field, float]) -> Tensor:
+    """Sum of fields (Field, m) by their weights."""
+    return torch.stack([weight * fields[field] for field, weight in weights.items()]).sum(0)
+
+
 def _bone_borders(
     bone: Tensor, in_bone: Tensor, index: Tensor, tissues: Tissues, spacing: float, loss: Tensor
 ) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Where lines enter bone (frame, part, line, step, fraction) and the echo there; what passes is taken off ``loss``."""
+    """Where lines enter bone (frame, part, line, step, fraction) and the echo there; what passes is taken off
+    ``loss``.
+    """
     entering = in_bone[..., 1:] & ~in_bone[..., :-1]
     frame, part, line, step = entering.nonzero(as_tuple=True)
     above, below = bone[frame, part, line, step], bone[frame, part, line, step + 1]
@@ -218,7 +229,9 @@ def _bone_borders(
 _SLICE_WEIGHTS = (0.25, 0.5, 0.25)
 
 
-def _gather(found: Reflections, entries: tuple[Tensor, ...], echo: Tensor, through: Tensor, texture: Tensor) -> Reflections:
+def _gather(
+    found: Reflections, entries: tuple[Tensor, ...], echo: Tensor, through: Tensor, texture: Tensor
+) -> Reflections:
     """All interfaces with what reaches them, brighter here and dimmer there; bone counts by its part of the slice."""
     frame, part, line, step, fraction = entries
     soft = found.amplitude * through[found.frame, 1, found.line, found.step.long()]
@@ -230,9 +243,7 @@ def _gather(found: Reflections, entries: tuple[Tensor, ...], echo: Tensor, throu
     return Reflections(frame, line, place, torch.cat([soft, hard]) * REFLECTION * unevenness)
 
 
-def _first_bone(
-    in_bone: Tensor, entries: tuple[Tensor, ...], echo: Tensor, through: Tensor
-) -> tuple[Tensor, Tensor]:
+def _first_bone(in_bone: Tensor, entries: tuple[Tensor, ...], echo: Tensor, through: Tensor) -> tuple[Tensor, Tensor]:
     """Step of the first bone on each line (n, lines), and its echo against the pulse."""
     steps = in_bone.shape[-1]
     first = torch.where(in_bone.any(dim=-1), in_bone.to(torch.uint8).argmax(dim=-1), steps)

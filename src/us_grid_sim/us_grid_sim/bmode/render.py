@@ -11,7 +11,7 @@ from torch.nn import functional
 from us_grid_sim.bmode.display import Display, Receiver, scan_convert
 from us_grid_sim.bmode.point_spread import PointSpread
 from us_grid_sim.bmode.propagation import TISSUE_STEP, Passage, Tissues, db, propagate
-from us_grid_sim.bmode.scatterers import PER_EDGE, SUBSLICE, CELL, Scatterers, echo, make_scatterers
+from us_grid_sim.bmode.scatterers import CELL, PER_EDGE, SUBSLICE, Scatterers, echo, make_scatterers
 from us_grid_sim.bmode.texture import make_texture, read_texture
 from us_grid_sim.bmode.transducer import Transducer
 from us_grid_sim.errors import UsGridSimError
@@ -21,7 +21,8 @@ from us_grid_sim.phantom.subject import Array, Phantom, build_phantom, check_ins
 from us_grid_sim.phantom.volume import Field, soft_tissue
 
 _NODE_SPACING = (0.00105, 0.0009)
-"""The fields are smooth at 1 mm: they are read this far apart along the array and in depth, and interpolated between [m]."""
+"""The fields are smooth at 1 mm: they are read this far apart along the array and in depth, and interpolated between
+[m]."""
 _HAZE = -22.0
 """Clutter of reverberation and side lobes right under the transducer [dB against the speckle of muscle]."""
 _HAZE_REACH = 0.030
@@ -81,6 +82,8 @@ class Renderer:
         # With these the speckle of a tissue and the echo of a plane reflector do not depend on the width of the beam.
         self._speckle_norm = 1.0 / torch.sqrt(density * math.pi**1.5 * volume)
         self._reflection_norm = transducer.pitch / (math.sqrt(2.0 * math.pi) * transducer.lateral_width(all_depths))
+        self._touching = 3.0 * torch.exp(-all_depths / 0.0010)
+        self._free = 8.0 * torch.exp(-all_depths / 0.0025) * torch.cos(all_depths * (math.pi / 0.0009)) ** 2
         nominal = db(-self.receiver.gain[TISSUE_STEP // 2 :: TISSUE_STEP])
         self._haze = db(_HAZE + self.record.haze) * torch.exp(-depth / _HAZE_REACH) * nominal
 
@@ -141,9 +144,14 @@ class Renderer:
     def _coupling(self, press: Press, forces: Tensor) -> Tensor:
         """(n, lines) share of the pulse that gets into the tissue and back."""
         gap = functional.interpolate(
-            (-press.indentation).clamp(min=0.0).unsqueeze(1), size=self.transducer.lines, mode="linear", align_corners=True
+            (-press.indentation).clamp(min=0.0).unsqueeze(1),
+            size=self.transducer.lines,
+            mode="linear",
+            align_corners=True,
         ).squeeze(1)
-        return torch.exp(-(((gap - _GEL).clamp(min=0.0) / _GAP) ** 2)) * (1.0 - torch.exp(-forces / _TOUCH)).unsqueeze(1)
+        return torch.exp(-(((gap - _GEL).clamp(min=0.0) / _GAP) ** 2)) * (1.0 - torch.exp(-forces / _TOUCH)).unsqueeze(
+            1
+        )
 
     def _add_reflections(self, image: Tensor, passage: Passage) -> None:
         """Add the echoes of interfaces at their places, in phase along the array: the angle has been accounted for."""
@@ -156,17 +164,19 @@ class Renderer:
 
     def _reverberate(self, image: Tensor, passage: Passage) -> None:
         """Add what bone's echo, thrown back by the transducer's face, makes of the line a second time."""
+        frame, line = (passage.bone_echo > 0.0).nonzero(as_tuple=True)
+        if not len(frame):
+            return
         samples = self.transducer.samples
-        source = torch.arange(samples, device=self.device) - TISSUE_STEP * passage.first_bone.unsqueeze(-1)
-        again = image.gather(-1, source.clamp(min=0).expand_as(image)) * (source >= 0)
-        image.add_(again * (_FACE_REFLECTION * passage.bone_echo).unsqueeze(-1))
+        source = torch.arange(samples, device=self.device) - TISSUE_STEP * passage.first_bone[frame, line].unsqueeze(-1)
+        first = image[:, frame, line]
+        again = first.gather(-1, source.clamp(min=0).expand_as(first)) * (source >= 0)
+        image[:, frame, line] = first.addcmul(again, (_FACE_REFLECTION * passage.bone_echo[frame, line]).unsqueeze(-1))
 
     def _ringing(self, coupling: Tensor) -> Tensor:
         """(n, lines, samples) what rings in the transducer and its cover, more where no tissue takes the pulse."""
-        depth = (torch.arange(self.transducer.samples, device=self.device) + 0.5) * self.transducer.sample_spacing
-        touching = 3.0 * torch.exp(-depth / 0.0010)
-        free = 8.0 * torch.exp(-depth / 0.0025) * torch.cos(depth * (math.pi / 0.0009)) ** 2
-        return touching + free * (1.0 - coupling).unsqueeze(-1)
+        free = (1.0 - coupling).unsqueeze(-1)
+        return torch.addcmul(self._touching, self._free, free) if bool((free > 1e-3).any()) else self._touching
 
 
 def _as_poses(poses: npt.ArrayLike) -> Array:
@@ -185,6 +195,8 @@ def _check(poses: Array, forces: Array) -> None:
         raise UsGridSimError(f"contact force {forces.min():.3f} N is negative; expected 0 or more")
     turns = poses[:, :3, :3]
     if np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max() > 1e-3 or np.linalg.det(turns).min() < 0:
-        raise UsGridSimError("a probe pose is no rigid motion; expected a right-handed rotation in its upper left 3 x 3")
+        raise UsGridSimError(
+            "a probe pose is no rigid motion; expected a right-handed rotation in its upper left 3 x 3"
+        )
     for pose in poses:
         check_inside(pose[0, 3], pose[1, 3])

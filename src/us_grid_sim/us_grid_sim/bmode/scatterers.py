@@ -1,10 +1,10 @@
 """Point scatterers that are fixed in the tissue, and how they are added up into the echo of a frame.
 
-The tissue is filled with cells of one size; a block of BLOCK different cells is repeated through the body. In a cell the
-scatterers sit one in each compartment, anywhere in it, so their density is even and their phases are random. A
-scatterer's echo goes to the two nearest scan lines and the nearest sample, with its exact phase; the point spread in the
-image plane comes after (:mod:`us_grid_sim.bmode.point_spread`), that out of the plane is the weight it is added with
-(Meunier & Bertrand 1995, IEEE Trans Biomed Eng 42:1178; Gao et al. 2009, IEEE Trans Ultrason 56:404).
+The tissue is filled with cells of one size; a block of BLOCK different cells is repeated through the body. In a cell
+the scatterers sit one in each compartment, anywhere in it, so their density is even and their phases are random. A
+scatterer's echo goes to the two nearest scan lines and the nearest sample, with its exact phase; the point spread in
+the image plane comes after (:mod:`us_grid_sim.bmode.point_spread`), that out of the plane is the weight it is added
+with (Meunier & Bertrand 1995, IEEE Trans Biomed Eng 42:1178; Gao et al. 2009, IEEE Trans Ultrason 56:404).
 """
 
 import math
@@ -24,7 +24,8 @@ PER_EDGE = 4
 BLOCK = (12, 20, 20)
 """Cells of the repeated block along x, y and z of the patient frame: 24 x 40 x 40 mm."""
 REACH = 1.8
-"""Scatterers further out of the image plane than this many standard deviations of the slice are left out: 1 % of the energy."""
+"""Scatterers further out of the image plane than this many standard deviations of the slice are left out: 1 % of the
+energy."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,9 @@ def echo(
 
 
 def _places(scatterers: Scatterers, cells: _Cells, transducer: Transducer) -> Tensor:
-    """(3, m): scan line and sample, with their fractions, and distance out of the plane [m] of the scatterers of cells."""
+    """(3, m): scan line and sample, with their fractions, and distance out of the plane [m] of the scatterers of
+    cells.
+    """
     scale = torch.tensor([1.0 / transducer.pitch, 1.0, 1.0 / transducer.sample_spacing], device=cells.rows.device)
     rows = (cells.rows * scale[:, None]).unsqueeze(-1)
     x, y, z = (offset.index_select(0, cells.block) for offset in scatterers.offsets)

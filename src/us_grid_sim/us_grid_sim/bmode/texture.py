@@ -1,8 +1,8 @@
 """Septa of fat and perimysium of muscle: thin sheets of collagen, fixed in the tissue.
 
-A smooth random field is stretched along the fibres of a muscle and along the skin in fat. The septa of fat are where it is
-zero, sheets that close around lobules; the perimysium of muscle is where it is high, strands along the fibres, of which a
-transverse frame shows dots and short strokes.
+A smooth random field is stretched along the fibres of a muscle and along the skin in fat. The septa of fat are where
+it is zero, sheets that close around lobules; the perimysium of muscle is where it is high, strands along the fibres,
+of which a transverse frame shows dots and short strokes.
 """
 
 import torch
@@ -15,8 +15,8 @@ _SMOOTH = 2.0
 """Standard deviation of the blur that makes the field smooth [points]."""
 _FAT = (0.0030, 0.0030, 0.0008)
 _MUSCLE = (0.0080, 0.0009, 0.00035)
-"""Distance of the field's points along fibre (or skin), across it, and in depth [m]: fascicles of 1 to 3 mm (Gray's Anatomy,
-41st ed., ch. 5), lobules of fat of 5 to 10 mm."""
+"""Distance of the field's points along fibre (or skin), across it, and in depth [m]: fascicles of 1 to 3 mm (Gray's
+Anatomy, 41st ed., ch. 5), lobules of fat of 5 to 10 mm."""
 
 
 def make_texture(seed: int) -> Tensor:
@@ -26,7 +26,7 @@ def make_texture(seed: int) -> Tensor:
     frequency = torch.fft.fftfreq(_SIZE)
     response = torch.exp(-2.0 * (torch.pi * _SMOOTH * frequency) ** 2)
     field = torch.fft.ifftn(spectrum * response[:, None, None] * response[:, None] * response).real
-    return ((field - field.mean()) / field.std()).contiguous()
+    return torch.as_tensor((field - field.mean()) / field.std()).contiguous()
 
 
 def collagen(field: Tensor, is_muscle: Tensor) -> Tensor:
@@ -45,8 +45,8 @@ def read_texture(field: Tensor, label: Tensor, side: Tensor, place: Tensor) -> T
     """
     angles = torch.zeros(len(Tissue), device=field.device)
     muscle = torch.zeros(len(Tissue), device=field.device)
-    for tissue, angle in FIBRE_ANGLE.items():
-        angles[tissue], muscle[tissue] = angle, 1.0
+    for tissue, of_fibres in FIBRE_ANGLE.items():
+        angles[tissue], muscle[tissue] = of_fibres, 1.0
     index = label.long()
     angle, is_muscle = angles[index] * -torch.sign(side), muscle[index]
     along = place[0] * torch.cos(angle) + place[1] * torch.sin(angle)

@@ -19,9 +19,9 @@ _FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 class Transducer:
     """A linear array of the kind of the L8-3: 3 to 8 MHz, 50 mm, 70 mm deep.
 
-    The point spread is a Gaussian in all three directions (amplitude, pulse and echo): laterally as of an aperture that is
-    focused on transmit and dynamically on receive, elevationally as of a fixed lens, axially as of a pulse that loses its
-    high frequencies on the way (Szabo 2014, Diagnostic Ultrasound Imaging, ch. 6, 7, 10).
+    The point spread is a Gaussian in all three directions (amplitude, pulse and echo): laterally as of an aperture
+    that is focused on transmit and dynamically on receive, elevationally as of a fixed lens, axially as of a pulse
+    that loses its high frequencies on the way (Szabo 2014, Diagnostic Ultrasound Imaging, ch. 6, 7, 10).
 
     Attributes:
         lines: scan lines, one an element or denser.
@@ -75,6 +75,8 @@ class Transducer:
         return self.lens_f_number * self.wavelength / _FWHM * torch.sqrt(1.0 + away**2)
 
     def axial_width(self, depth: Tensor) -> Tensor:
-        """Likewise along the beam: half the pulse's length; a Gaussian's widths in time and frequency are reciprocal."""
+        """Likewise along the beam: half the pulse's length; a Gaussian's widths in time and frequency are
+        reciprocal.
+        """
         duration = 2.0 * math.log(2.0) * 2.0 / (math.pi * self.bandwidth * self.frequency)
         return self.blur * SPEED_OF_SOUND / 2 * duration / _FWHM * (1.0 + 0.5 * depth / DEPTH)

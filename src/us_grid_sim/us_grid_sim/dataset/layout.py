@@ -49,7 +49,6 @@ TABLE = "sacrum_sweep_data.csv"
 _PNG_SETTINGS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 
 
-
 def frame_name(index: int) -> str:
     """File name of a frame: at least four digits, more where they are needed."""
     return f"sacrum_translation{index:04d}.png"

@@ -40,7 +40,7 @@ class Structure(IntEnum):
 
 def axis(number: int) -> Array:
     """Coordinates of the grid's points along an axis of the patient frame [m]."""
-    return LOWER[number] + SPACING * np.arange(SHAPE[number])
+    return np.asarray(LOWER[number] + SPACING * np.arange(SHAPE[number]), dtype=np.float64)
 
 
 def anatomical(x: Array, y: Array, record: SubjectRecord) -> tuple[Array, Array]:
@@ -110,15 +110,17 @@ def build_bones(record: SubjectRecord, layout: SpineLayout, s: Array, t: Array, 
     return bones.distance.clamp_(-FAR, FAR), bones.nearest
 
 
-def _small_bones(
-    layout: SpineLayout, k: float
-) -> list[tuple[Structure, Callable[..., Tensor], tuple[Array, Array]]]:
+def _small_bones(layout: SpineLayout, k: float) -> list[tuple[Structure, Callable[..., Tensor], tuple[Array, Array]]]:
     """Coccyx and ribs with the boxes that hold them (s, t, a) [m]."""
     end = np.array([layout.sacrum_s[0], 0.0, layout.sacrum_a[0]])
     head = layout.vertebrae[0].place(4.0, 0.0, -12.0)
     return [
-        (Structure.COCCYX, pelvis.coccyx, (end - [0.04, 0.008, 0.01], end + [0.008, 0.008, 0.04])),
-        (Structure.RIB, pelvis.rib, (head - [60 * k, 118 * k, 15 * k], head + [8 * k, 118 * k, 18 * k])),
+        (Structure.COCCYX, pelvis.coccyx, (end - np.array([0.04, 0.008, 0.01]), end + np.array([0.008, 0.008, 0.04]))),
+        (
+            Structure.RIB,
+            pelvis.rib,
+            (head - np.array([60 * k, 118 * k, 15 * k]), head + np.array([8 * k, 118 * k, 18 * k])),
+        ),
     ]
 
 
@@ -139,12 +141,12 @@ def _sacrum(point: tuple[Tensor, Tensor, Tensor], record: SubjectRecord, layout:
     s, t = (p.squeeze(-1).double().numpy() for p in point[:2])
     surface = pelvis.sacrum_surface(s, t, record, layout)
     slope = np.sqrt(1.0 + sum(g**2 for g in np.gradient(surface, SPACING)))
-    maps = [torch.from_numpy(m).float().unsqueeze(-1) for m in (surface, slope, layout.sacrum_part(s))]
-    return pelvis.sacrum(point, *maps, record)
+    maps = (torch.from_numpy(m).float().unsqueeze(-1) for m in (surface, slope, layout.sacrum_part(s)))
+    return pelvis.sacrum(point, record, *maps)
 
 
 def first_depth(bone: Tensor) -> Array:
-    """z of the first bone under every point of the parallel plane [m]; 1.0 where there is none."""
+    """Height z of the first bone under every point of the parallel plane [m]; 1.0 where there is none."""
     inside = bone < 0.0
     index = inside.to(torch.uint8).argmax(dim=-1)
     found = inside.any(dim=-1)

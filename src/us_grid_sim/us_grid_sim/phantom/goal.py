@@ -88,5 +88,3 @@ def _plane(phantom: Phantom, pose: Array, lines: int, samples: int) -> tuple[tor
     press = plane.press(poses, lateral)
     points = plane.points(poses, press, lateral, depth, torch.zeros(1, samples))[:, 0, 0]
     return plane.volume.read(points[0], points[1], points[2]), points, depth
-
-

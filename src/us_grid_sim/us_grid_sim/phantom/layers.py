@@ -89,14 +89,14 @@ def torso(side: Array, record: SubjectRecord) -> Array:
 
 
 def iliac_crest(side: Array, record: SubjectRecord) -> Array:
-    """s of the iliac crest ``side`` from the midline [m]: from the posterior spine at S2 up to its highest point."""
+    """Coordinate s of the iliac crest ``side`` from the midline [m]: from the spine at S2 up to its highest point."""
     out = np.clip((side - record.psis_half_distance) / 0.052, 0.0, 1.0)
     level = PSIS_LEVEL * record.size
     return np.asarray(level + (record.crest_level - level) * out**0.8)
 
 
 def fascia_surface(s: Array, t: Array, layout: SpineLayout, record: SubjectRecord) -> Array:
-    """a of the fascia at (s, t) [m], t from the spine's midline: the ellipse of the torso, muscles and buttocks."""
+    """Coordinate a of the fascia at (s, t) [m], t from the midline: ellipse of the torso, muscles and buttocks."""
     side = np.abs(t)
     lumbar = _sigmoid((s - 0.005) / 0.012)
     bulge = (1.0 - np.exp(-((side / 0.016) ** 2))) * np.exp(-((np.maximum(side - 0.045, 0.0) / 0.03) ** 2))
@@ -111,7 +111,9 @@ def lift_over_bone(fascia: Array, first_bone: Array) -> Array:
     return np.asarray(fascia - ndimage.gaussian_filter(ndimage.grey_dilation(excess, size=(15, 15)), 4.0))
 
 
-def compartments(s: Array, t: Array, fascia: Array, offset: float, layout: SpineLayout, record: SubjectRecord) -> Layers:
+def compartments(
+    s: Array, t: Array, fascia: Array, offset: float, layout: SpineLayout, record: SubjectRecord
+) -> Layers:
     """Borders of the muscles under a fascia.
 
     The erector spinae reaches about 75 mm from the midline at L3 and narrows to the posterior iliac spine; in depth it

@@ -12,9 +12,9 @@ from us_grid_sim.phantom.spine import MM, Array, SpineLayout
 JOINT_GAP = 0.0025
 """Width of the sacroiliac joint [m]: 2 to 3 mm (Puhakka et al. 2004, Skeletal Radiol 33:15)."""
 _FORAMINA = ((0.19, 23.5, 8.5, 11.0), (0.39, 15.5, 7.5, 9.0), (0.57, 13.5, 7.0, 8.0), (0.74, 12.0, 6.0, 6.0))
-"""Dorsal foramina S1 to S4: part of the sacrum's length, distance from the midline, width, depth [mm]. S1: Kim et al. 2023,
-Korean J Pain 36:98; S2 (29.8 (2.7) mm between both), widths and the distances along the bone: McGrath & Stringer 2011, Surg
-Radiol Anat 33:279; S3 and S4 continue them."""
+"""Dorsal foramina S1 to S4: part of the sacrum's length, distance from the midline, width, depth [mm]. S1: Kim et al.
+2023, Korean J Pain 36:98; S2 (29.8 (2.7) mm between both), widths and the distances along the bone: McGrath & Stringer
+2011, Surg Radiol Anat 33:279; S3 and S4 continue them."""
 _TUBERCLES = (0.12, 0.32, 0.52, 0.70)
 """Where the median crest is highest, as parts of the sacrum's length."""
 _HALF_WIDTH = ([0.0, 0.25, 0.5, 0.75, 0.93, 1.0], [51.8, 50.0, 40.0, 26.0, 18.0, 8.0])
@@ -22,7 +22,7 @@ _HALF_WIDTH = ([0.0, 0.25, 0.5, 0.75, 0.93, 1.0], [51.8, 50.0, 40.0, 26.0, 18.0,
 
 
 def sacrum_surface(s: Array, t: Array, record: SubjectRecord, layout: SpineLayout) -> Array:
-    """a of the dorsal surface of the sacrum at (s, t) [m]: laminae, crests, foramina, hiatus and wings."""
+    """Coordinate a of the dorsal surface of the sacrum at (s, t) [m]: laminae, crests, foramina, hiatus and wings."""
     k = MM * record.size
     part = layout.sacrum_part(s)
     side = np.abs(t) / (k * record.sacrum_width)
@@ -45,15 +45,15 @@ def sacrum_surface(s: Array, t: Array, record: SubjectRecord, layout: SpineLayou
     return np.asarray(surface)
 
 
-def sacrum(point: Point, surface: Tensor, slope: Tensor, part: Tensor, record: SubjectRecord) -> Tensor:
+def sacrum(point: Point, record: SubjectRecord, surface: Tensor, slope: Tensor, part: Tensor) -> Tensor:
     """Signed distance of the sacrum.
 
     Args:
         point: (s, t, a) [m]; s and t of shape (m, n, 1).
+        record: the subject.
         surface: :func:`sacrum_surface` at (s, t), (m, n, 1).
         slope: length of (1, its gradient), (m, n, 1).
         part: :meth:`SpineLayout.sacrum_part` at (s, t), (m, n, 1).
-        record: the subject.
     """
     _, t, a = point
     k = MM * record.size
@@ -84,8 +84,9 @@ def coccyx(point: Point, record: SubjectRecord, layout: SpineLayout) -> Tensor:
 def ilium(point: Point, record: SubjectRecord, layout: SpineLayout) -> Tensor:
     """Signed distance of both iliac bones: a blade from the posterior spine and the crest forwards and down.
 
-    The crest lies right under the fascia all along; below it the gluteal surface falls away by ``ilium_flare``. Caudally the
-    blade ends at the posterior inferior spine and the greater sciatic notch, medially at the joint (see :func:`join`).
+    The crest lies right under the fascia all along; below it the gluteal surface falls away by ``ilium_flare``.
+    Caudally the blade ends at the posterior inferior spine and the greater sciatic notch, medially at the joint (see
+    :func:`join`).
 
     Args:
         point: (s, t, a) [m]; s and t of shape (m, n, 1).
@@ -99,7 +100,9 @@ def ilium(point: Point, record: SubjectRecord, layout: SpineLayout) -> Tensor:
     level = PSIS_LEVEL * record.size
     depth = float(layout.lamina(np.array([level]))[0]) - record.crest_height + 2.0 * k
     fall = torso(side, record) - torso(np.array(record.psis_half_distance), record)
-    crest, edge = (torch.from_numpy(m).float() for m in (iliac_crest(side, record) + 6.0 * k, depth + np.maximum(fall, 0)))
+    crest, edge = (
+        torch.from_numpy(m).float() for m in (iliac_crest(side, record) + 6.0 * k, depth + np.maximum(fall, 0))
+    )
     out = t.abs() - record.psis_half_distance
     tangent = float(np.tan(record.ilium_flare))
     surface = edge + tangent * (crest - s).clamp(min=0.0)

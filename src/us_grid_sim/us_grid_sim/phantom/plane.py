@@ -1,7 +1,7 @@
 """The tissue under a probe: planes through the fields of a subject, with the tissue pressed by the transducer.
 
-A point of an image at depth d below the transducer's face shows material that lay, before the probe pressed, r below the
-skin along the beam: r = d + delta - w(r), where delta is the indentation and w(r) the displacement at r. The
+A point of an image at depth d below the transducer's face shows material that lay, before the probe pressed, r below
+the skin along the beam: r = d + delta - w(r), where delta is the indentation and w(r) the displacement at r. The
 displacement falls from delta at the skin to zero at bone as the compliance of what lies between: fat gives way three
 times as much as relaxed muscle, and the stress spreads with depth.
 """
@@ -18,8 +18,8 @@ from us_grid_sim.phantom.subject import Phantom
 from us_grid_sim.phantom.volume import LOWER, SHAPE, SPACING, Field
 
 _MUSCLE_COMPLIANCE = 0.35
-"""Of relaxed muscle against fat: about 8 against 3 kPa (Alkhouli et al. 2013, Am J Physiol 305:E1427, fat; Gennisson et al.
-2010, Ultrasound Med Biol 36:789, muscle across its fibres)."""
+"""Of relaxed muscle against fat: about 8 against 3 kPa (Alkhouli et al. 2013, Am J Physiol 305:E1427, fat; Gennisson
+et al. 2010, Ultrasound Med Biol 36:789, muscle across its fibres)."""
 _SPREAD = 0.015
 """Depth at which the stress under the transducer has fallen to half [m], about its elevational width."""
 
@@ -55,7 +55,7 @@ class Press:
         return self.indentation.clamp(min=0.0).view(shape) * (1.0 - share)
 
     def material_depth(self, depth: Tensor) -> Tensor:
-        """r [m] of image depths (n, m, k) [m]; negative in the gap."""
+        """Depth r [m] below the skin of image depths (n, m, k) [m]; negative in the gap."""
         delta = self.indentation.unsqueeze(-1)
         r = depth + delta
         for _ in range(4):
@@ -115,7 +115,9 @@ class Plane:
         down = press.material_depth(depth.expand(count, len(lateral), -1)) - press.indentation.unsqueeze(-1)
         axes = poses[:, :3].movedim(1, 0).reshape(3, count, 1, 1, 1, 4)
         across = axes[..., 0] * lateral.view(1, 1, 1, -1, 1) + axes[..., 3]
-        return across + axes[..., 1] * elevation.view(1, 1, *elevation.shape[:1], 1, -1) + axes[..., 2] * down.unsqueeze(1)
+        return (
+            across + axes[..., 1] * elevation.view(1, 1, *elevation.shape[:1], 1, -1) + axes[..., 2] * down.unsqueeze(1)
+        )
 
 
 def line_positions(lines: int) -> Tensor:

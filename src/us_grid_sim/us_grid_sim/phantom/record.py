@@ -7,6 +7,7 @@ from the JSON beside the data. Lengths in metres, angles in radians. Factors are
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class SubjectRecord:
         crest_height: height of the median sacral crest at S2 [m].
         foramen: scale of the width of the dorsal foramina.
         psis_half_distance: of the posterior superior iliac spines from the midline [m].
-        ilium_flare: slope of the gluteal surface of the ilium, from the crest downwards, against the parallel plane [rad].
+        ilium_flare: slope of the gluteal surface of the ilium below its crest, against the parallel plane [rad].
         crest_level: highest point of the iliac crests above the lumbosacral junction [m].
         ilium_tilt: the right iliac bone lies this much further cranial than the left [m].
         fat: thickness of skin and subcutaneous fat beside the spine at L3 [m].
@@ -130,7 +131,12 @@ class SubjectRecord:
         if not isinstance(values, dict) or set(values) != names:
             given = sorted(values) if isinstance(values, dict) else type(values).__name__
             raise UsGridSimError(f"a subject record has {given}; expected exactly {sorted(names)}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        return cls(**{name: _as_field(value) for name, value in values.items()})
+
+
+def _as_field(value: Any) -> Any:
+    """JSON knows lists, a record has tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 class _Variates:

@@ -1,8 +1,8 @@
 """Where the vertebrae and the sacrum lie: the curve of the spine in the anatomical frame.
 
 The anatomical frame: s along the spine, cranial positive; t lateral, to the patient's right positive; a anterior
-[m]. Its origin is the posterior upper corner of S1, in the midline. A vertebra has a frame of its own, (c, r, a): cranial,
-right, anterior, its origin in the middle of the posterior wall of its body.
+[m]. Its origin is the posterior upper corner of S1, in the midline. A vertebra has a frame of its own, (c, r, a):
+cranial, right, anterior, its origin in the middle of the posterior wall of its body.
 """
 
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ class Vertebra:
 
     @property
     def spinous_tip(self) -> float:
-        """a of the tip of the spinous process [mm]; negative, it is behind the body."""
+        """Coordinate a of the tip of the spinous process [mm]; negative, it is behind the body."""
         return -(self.size.canal_depth + 5.0 + self.size.spinous_length)
 
 
@@ -114,7 +114,7 @@ class SpineLayout:
     curve: float
 
     def midline(self, s: Array) -> Array:
-        """t of the spine's midline at s [m]."""
+        """Coordinate t of the spine's midline at s [m]."""
         return np.asarray(self.curve * np.sin(np.clip(s, 0.0, LUMBAR_LENGTH) / LUMBAR_LENGTH * np.pi))
 
     @cached_property
@@ -127,7 +127,7 @@ class SpineLayout:
         return np.asarray((self.sacrum_s[-1] - s) / self.sacrum_length)
 
     def lamina(self, s: Array) -> Array:
-        """a of the sacral laminae in the midline at s [m]."""
+        """Coordinate a of the sacral laminae in the midline at s [m]."""
         return np.interp(s, self.sacrum_s, self.sacrum_a)
 
     def profile(self, c: float, r: float, a: float) -> tuple[Array, Array]:

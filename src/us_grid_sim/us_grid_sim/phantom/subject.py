@@ -85,7 +85,9 @@ def indentation(phantom: Phantom, x: float, y: float, contact_force: float) -> f
 
 
 def contact_force(phantom: Phantom, x: float, y: float, depth: float) -> float:
-    """The force [N] that presses the probe ``depth`` [m] into the skin over (x, y) [m]: the inverse of :func:`indentation`."""
+    """The force [N] that presses the probe ``depth`` [m] into the skin over (x, y) [m]: the inverse of
+    :func:`indentation`.
+    """
     most = _SOFT * float(sample(phantom.rigid, x, y))
     squeezed = min(max(depth, 0.0) / most, 0.999)
     return -float(np.log1p(-squeezed)) * most * phantom.record.stiffness / INDENTATION_PER_NEWTON

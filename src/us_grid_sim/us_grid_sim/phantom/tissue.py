@@ -43,13 +43,13 @@ class Acoustics:
 
 
 ACOUSTICS: dict[Tissue, Acoustics] = {
-    # Impedance and attenuation of fat (0.48), connective tissue, muscle and cortical bone: Culjat et al. 2010, Ultrasound
-    # Med Biol 36:861, tab. 1. Muscle across its fibres: 0.74 (Nassiri et al. 1979, Ultrasonics 17:230); the table's 1.09
-    # is a mean of directions. Skin: IT'IS database v4.1 (1109 kg/m^3, 1624 m/s; 1.84 dB/cm at 1 MHz).
-    # Cerebrospinal fluid: IT'IS (1007 kg/m^3, 1505 m/s).
-    # Backscatter: integrated backscatter at 5 MHz of fat is some decibels over that of muscle across its fibres, of skin
-    # and collagen 10 dB and more (Shung & Thieme 1993, Ultrasonic Scattering in Biological Tissues, ch. 4, 5). Bone: its
-    # porous surface, seen before its attenuation takes it away.
+    # Impedance and attenuation of fat (0.48), connective tissue, muscle and cortical bone: Culjat et al. 2010,
+    # Ultrasound Med Biol 36:861, tab. 1. Muscle across its fibres: 0.74 (Nassiri et al. 1979, Ultrasonics 17:230); the
+    # table's 1.09 is a mean of directions. Skin: IT'IS database v4.1 (1109 kg/m^3, 1624 m/s; 1.84 dB/cm at 1 MHz).
+    # Cerebrospinal fluid: IT'IS (1007 kg/m^3, 1505 m/s). Backscatter: integrated backscatter at 5 MHz of fat is some
+    # decibels over that of muscle across its fibres, of skin and collagen 10 dB and more (Shung & Thieme 1993,
+    # Ultrasonic Scattering in Biological Tissues, ch. 4, 5). Bone: its porous surface, seen before its attenuation
+    # takes it away.
     Tissue.AIR: Acoustics(0.0004, 0.0, -120.0),
     Tissue.SKIN: Acoustics(1.80, 1.84, 11.0),
     Tissue.FAT: Acoustics(1.40, 0.48, -1.0),

@@ -11,8 +11,8 @@ from us_grid_sim.phantom.shapes import Point, box, capsule, ellipsoid, union
 from us_grid_sim.phantom.spine import Vertebra
 
 REACH = ((-36.0, 24.0), (-58.0, 58.0), (-66.0, 16.0))
-"""A vertebra lies within this box of its frame (c, r, a) [mm]; of its body only the posterior part is built, the rest lies
-beyond the imaging depth."""
+"""A vertebra lies within this box of its frame (c, r, a) [mm]; of its body only the posterior part is built, the rest
+lies beyond the imaging depth."""
 
 
 def vertebra(point: Point, place: Vertebra, record: SubjectRecord) -> Tensor:

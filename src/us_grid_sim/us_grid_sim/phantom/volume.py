@@ -1,7 +1,7 @@
 """The tissue fields of a subject: signed distances on a regular grid of 1 mm, and how they are read.
 
-Between its points the grid is read trilinearly, so a surface is a smooth sheet and not a staircase of voxels; which tissue
-a point is made of follows from the signs of the distances there (:func:`classify`).
+Between its points the grid is read trilinearly, so a surface is a smooth sheet and not a staircase of voxels; which
+tissue a point is made of follows from the signs of the distances there (:func:`classify`).
 """
 
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class Volume:
 
     def labels(self) -> Tensor:
         """(x, y, z) uint8: the Tissue of every point of the grid."""
-        slabs = [classify(slab.movedim(-1, 0).float() * 1e-3) for slab in self.distances.split(16)]
+        slabs = [classify(slab.movedim(-1, 0).float() * 1e-3) for slab in torch.split(self.distances, 16)]
         return torch.cat(slabs)
 
 
