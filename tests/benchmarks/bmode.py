@@ -49,7 +49,7 @@ def memory_mb(peak: bool = False) -> float:
 def path_of(renderer: Renderer, frames: int) -> list[tuple[np.ndarray, float]]:
     """Poses and forces along a simulated sweep over the spine."""
     sweep = sample_sweep(renderer.record, 5, frames)
-    views = zip(sweep.x, sweep.y, sweep.contact_force, sweep.tilt, strict=True)
+    views = zip(sweep.x, sweep.y, sweep.contact_force, sweep.tilt, sweep.pitch, sweep.yaw, strict=True)
     return [(contact_pose(renderer.phantom, *view), float(view[2])) for view in views]
 
 

@@ -135,6 +135,7 @@ def test_more_gain_is_brighter(renderer: Renderer) -> None:
         (probe_pose(0.0, 0.0), -0.5, r"-0\.500 N is negative"),
         (probe_pose(0.5, 0.0), 1.0, r"x 0\.500, y 0\.000 m is beyond the subject's back"),
         (np.diag([1.0, 1.0, -1.0, 1.0]), 1.0, "no rigid motion"),
+        (probe_pose(0.0, 0.0, 0.08), 1.0, "face lies 20 mm or more below the skin"),
         (np.eye(3), 1.0, r"poses of shape \(3, 3\); expected \(4, 4\) or \(n, 4, 4\)"),
     ],
 )

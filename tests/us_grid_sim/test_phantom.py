@@ -244,6 +244,19 @@ def test_a_contact_pose_is_a_right_handed_rotation_that_leans_outwards_at_the_fl
     assert pose[1, 2] < -0.1, "on the patient's right the beam points back towards the midline"
 
 
+def test_errors_of_the_hand_turn_the_probe_about_its_own_axes(phantom: Phantom) -> None:
+    straight, pitched, yawed, tilted = (
+        contact_pose(phantom, 0.0, 0.0, 1.0, **error)[:3, :3] for error in ({}, {"pitch": 0.1}, {"yaw": 0.1}, {"tilt": 0.1})
+    )
+    x, y, z = straight.T
+    assert pitched[:, 0] == pytest.approx(x), "pitch is about the array"
+    assert pitched[:, 2] @ x == pytest.approx(0.0, abs=1e-12)
+    assert abs(pitched[:, 2] @ y) == pytest.approx(np.sin(0.1))
+    assert yawed[:, 2] == pytest.approx(z), "yaw is about the beam"
+    assert yawed[:, 0] @ x == pytest.approx(np.cos(0.1))
+    assert abs(tilted[:, 2] @ x) == pytest.approx(np.sin(0.1)), "tilt is towards an edge of the array"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

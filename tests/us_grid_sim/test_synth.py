@@ -121,6 +121,9 @@ def test_a_sweep_follows_its_row_from_end_to_end_with_jitter() -> None:
     assert slow.max() > 1.3 * slow.min(), "a hand does not move at one speed"
     assert np.std(steps - np.convolve(steps, np.ones(9) / 9, mode="same")) > 0.0002, "the robot's position jitters"
     assert sweep.contact_force.min() >= 0.0
+    for turn in (sweep.tilt, sweep.pitch, sweep.yaw):
+        assert np.deg2rad(0.5) < np.abs(turn).mean() < np.deg2rad(10.0)
+        assert np.abs(np.diff(turn)).max() < np.deg2rad(1.5)
     assert sweep.contact_force.max() <= 2.0
     assert subject_name(7) == "Virtual007"
 

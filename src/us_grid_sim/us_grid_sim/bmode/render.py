@@ -18,7 +18,7 @@ from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.phantom.plane import Plane, Press, line_positions, nodes, sample_depths
 from us_grid_sim.phantom.record import SubjectRecord
 from us_grid_sim.phantom.subject import Array, Phantom, build_phantom, check_inside
-from us_grid_sim.phantom.volume import Field, soft_tissue
+from us_grid_sim.phantom.volume import FAR, Field, soft_tissue
 
 _NODE_SPACING = (0.00105, 0.0009)
 """The fields are smooth at 1 mm: they are read this far apart along the array and in depth, and interpolated between
@@ -30,6 +30,8 @@ _FACE_REFLECTION = 0.10
 """Share of an echo that the transducer's face throws back into the tissue."""
 _TOUCH = 0.15
 """Contact force at which two thirds of the pulse get across [N]."""
+_DEEPEST = 0.99 * FAR
+"""Deeper below the skin [m] no probe can be; distances end there."""
 _GEL = 0.0010
 """Gap that the gel fills [m]."""
 _GAP = 0.0003
@@ -98,7 +100,8 @@ class Renderer:
             number: of each frame, one or one a pose; decides the electronic noise.
 
         Raises:
-            UsGridSimError: a pose or force is not finite, a force negative, or a pose lies beyond the subject's back.
+            UsGridSimError: a pose or force is not finite, a force negative, a pose no rigid motion, beyond the subject's
+                back or deep inside it.
         """
         poses = _as_poses(poses)
         numbers = np.broadcast_to(np.asarray(number, dtype=np.int64), (len(poses),))
@@ -116,6 +119,8 @@ class Renderer:
         _check(poses, forces)
         placed = torch.from_numpy(poses).float().to(self.device)
         press = self._plane.press(placed, self._lateral)
+        if float(press.indentation.max()) > _DEEPEST:
+            raise UsGridSimError(f"the probe's face lies {1e3 * FAR:.0f} mm or more below the skin; expected it on the skin")
         passage = self._passage(placed, press)
         coupling = self._coupling(press, torch.from_numpy(forces.copy()).float().to(self.device))
         level = (passage.level + self._haze) * self._speckle_norm

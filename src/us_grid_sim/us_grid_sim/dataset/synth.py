@@ -21,7 +21,7 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from us_grid_sim.bmode.render import Renderer
-from us_grid_sim.dataset.layout import SUBJECTS, SubjectWriter, split_of
+from us_grid_sim.dataset.layout import SUBJECTS, SubjectWriter, split_of, write_atomically
 from us_grid_sim.errors import DatasetError
 from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, FRAMES_PER_BIN, ROWS, Bin
 from us_grid_sim.phantom.goal import shows_sacrum
@@ -30,7 +30,7 @@ from us_grid_sim.phantom.subject import contact_pose
 
 FRAMES_PER_SWEEP = 200
 """Frames of a sweep, as in the authors' data set."""
-_BATCH = 4
+_BATCH = 2
 """Frames rendered in one call: as many as the processor's cache holds."""
 _PACKED_FRAME = 110_000
 """About what a frame takes as PNG [bytes]."""
@@ -54,7 +54,7 @@ class SweepRecord:
     Attributes:
         x, y: place in the patient frame [m].
         contact_force: [N].
-        tilt: about the patient's x axis, on top of what follows the skin [rad].
+        tilt, pitch, yaw: errors of the probe's orientation, as of ``contact_pose`` [rad].
         noise: number that decides the electronic noise.
     """
 
@@ -62,6 +62,8 @@ class SweepRecord:
     y: npt.NDArray[np.float64]
     contact_force: npt.NDArray[np.float64]
     tilt: npt.NDArray[np.float64]
+    pitch: npt.NDArray[np.float64]
+    yaw: npt.NDArray[np.float64]
     noise: npt.NDArray[np.int64]
 
 
@@ -81,8 +83,8 @@ def cohort_record(seed: int, index: int) -> SubjectRecord:
 def sample_sweep(record: SubjectRecord, row: int, frames: int) -> SweepRecord:
     """Sample the sweep along grid row ``row``: the probe guided by hand over the skin.
 
-    Speed, lateral drift, force and tilt vary slowly; the robot's position jitters. The worse the subject's contact, the
-    more the probe leans, and now and then it lifts off for a centimetre or two.
+    Speed, lateral drift, force and orientation vary slowly; the robot's position jitters. The worse the subject's contact,
+    the more the probe leans, and now and then it lifts off for a centimetre or two.
     """
     rng = np.random.default_rng([record.seed, record.index, 1000 + row])
     poor = 1.0 - record.contact
@@ -102,6 +104,8 @@ def sample_sweep(record: SubjectRecord, row: int, frames: int) -> SweepRecord:
         y=Bin(row, 0).center[1] + slow(0.0015) + rng.normal(0.0, 0.0003, frames),
         contact_force=force * (1.0 - lift),
         tilt=np.clip(slow(np.deg2rad(1.5 + 5.0 * poor)), -0.2, 0.2),
+        pitch=np.clip(slow(np.deg2rad(3.0 + 3.0 * poor)), -0.2, 0.2),
+        yaw=np.clip(slow(np.deg2rad(3.0 + 3.0 * poor)), -0.2, 0.2),
         noise=row * frames + np.arange(frames),
     )
 
@@ -129,7 +133,7 @@ def write_virtual_subject(
     with SubjectWriter(root, name) as writer:
         for row in range(ROWS):
             sweep = sample_sweep(record, row, frames_per_sweep)
-            views = zip(sweep.x, sweep.y, sweep.contact_force, sweep.tilt, strict=True)
+            views = zip(sweep.x, sweep.y, sweep.contact_force, sweep.tilt, sweep.pitch, sweep.yaw, strict=True)
             path = np.stack([contact_pose(renderer.phantom, *view) for view in views])
             poses += list(path)
             for first in range(0, frames_per_sweep, _BATCH):
@@ -145,7 +149,7 @@ def write_virtual_subject(
             nearest = {Bin.from_state(state): int(index) for state, index in enumerate(bins[:, :, 0].flat)}
             return [position for position, index in nearest.items() if shows_sacrum(renderer.phantom, poses[index])]
 
-        record_file(root, name).write_text(_record_text(record, frames_per_sweep))
+        write_atomically(record_file(root, name), _record_text(record, frames_per_sweep))
         return writer.finish(goals)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import probe_pose
@@ -93,25 +94,36 @@ def contact_force(phantom: Phantom, x: float, y: float, depth: float) -> float:
     return -float(np.log1p(-squeezed)) * most * phantom.record.stiffness / INDENTATION_PER_NEWTON
 
 
-def contact_pose(phantom: Phantom, x: float, y: float, contact_force: float, tilt: float = 0.0) -> Array:
+def contact_pose(
+    phantom: Phantom,
+    x: float,
+    y: float,
+    contact_force: float,
+    tilt: float = 0.0,
+    pitch: float = 0.0,
+    yaw: float = 0.0,
+) -> Array:
     """Pose (4, 4) of ``us_probe`` in the patient frame when it rests on the skin over (x, y) with a force [N].
 
-    The probe follows three quarters of the skin's lateral slope, as a compliant robot does, and ``tilt`` [rad] comes on
-    top, about the patient's x axis; what is left opens a gap under one edge far from the midline.
+    The probe follows three quarters of the skin's lateral slope, as a compliant robot does; what is left opens a gap under
+    one edge far from the midline. Errors of the hand come on top: ``tilt`` about the patient's x axis (towards one edge of
+    the array), ``pitch`` about the array (the image plane leans cranially) and ``yaw`` about the beam [rad].
 
     Raises:
         UsGridSimError: (x, y) lies beyond the subject's back, or a value is not finite.
     """
     check_inside(x, y)
-    if not (np.isfinite(contact_force) and np.isfinite(tilt)):
-        raise UsGridSimError(f"contact force {contact_force} N, tilt {tilt} rad; expected finite numbers")
+    if not np.isfinite([contact_force, tilt, pitch, yaw]).all():
+        raise UsGridSimError(
+            f"contact force {contact_force} N, tilt {tilt}, pitch {pitch}, yaw {yaw} rad; expected finite numbers"
+        )
     reach = 0.010
     heights = sample(phantom.skin, [x, x, x], [y - reach, y, y + reach])
     angle = 0.75 * np.arctan2(heights[2] - heights[0], 2 * reach) + tilt
     pose = probe_pose(x, y, float(heights[1]) + indentation(phantom, x, y, contact_force))
-    turn = np.eye(3)
-    turn[1:, 1:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    pose[:3, :3] = turn @ pose[:3, :3]
+    following = Rotation.from_rotvec([angle, 0.0, 0.0]).as_matrix()
+    by_hand = Rotation.from_euler("XZ", [pitch, yaw]).as_matrix()
+    pose[:3, :3] = following @ pose[:3, :3] @ by_hand
     return pose
 
 

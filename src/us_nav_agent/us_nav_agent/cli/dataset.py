@@ -29,7 +29,7 @@ def synth(
 ) -> None:
     """Write virtual subjects in the published layout. Stopped or killed, the same command goes on.
 
-    Example: `usnav dataset synth --out data/cohort` (34 subjects, about 4 GB, some minutes).
+    Example: `usnav dataset synth --out data/cohort` (34 subjects, 10 GB, a quarter of an hour on two cores).
     """
     from us_grid_sim.dataset.synth import SynthProgress, synthesize
 

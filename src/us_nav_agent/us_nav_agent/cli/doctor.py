@@ -93,7 +93,7 @@ def findings() -> Iterator[Finding]:
     yield tool("cmake", ("cmake",), "sudo apt install cmake")
     yield from weights()
     free = shutil.disk_usage(".").free / 1e9
-    yield Finding("disk", free > 5, f"{free:.0f} GB free here", "free some: a cohort takes about 4 GB", needed=False)
+    yield Finding("disk", free > 12, f"{free:.0f} GB free here", "free some: a cohort takes about 10 GB", needed=False)
 
 
 def doctor() -> None:
