@@ -1,7 +1,4 @@
-"""Draw twelve named views of a virtual subject, as they are looked for on a person.
-
-    python tests/benchmarks/views.py --index 30 --out docs/images/views.png
-"""
+"""Draw twelve named views of a virtual subject: `python tests/benchmarks/views.py --out docs/images/views.png`."""
 
 import argparse
 from pathlib import Path

@@ -245,9 +245,8 @@ def test_a_contact_pose_is_a_right_handed_rotation_that_leans_outwards_at_the_fl
 
 
 def test_errors_of_the_hand_turn_the_probe_about_its_own_axes(phantom: Phantom) -> None:
-    straight, pitched, yawed, tilted = (
-        contact_pose(phantom, 0.0, 0.0, 1.0, **error)[:3, :3] for error in ({}, {"pitch": 0.1}, {"yaw": 0.1}, {"tilt": 0.1})
-    )
+    errors: list[dict[str, float]] = [{}, {"pitch": 0.1}, {"yaw": 0.1}, {"tilt": 0.1}]
+    straight, pitched, yawed, tilted = (contact_pose(phantom, 0.0, 0.0, 1.0, **error)[:3, :3] for error in errors)
     x, y, z = straight.T
     assert pitched[:, 0] == pytest.approx(x), "pitch is about the array"
     assert pitched[:, 2] @ x == pytest.approx(0.0, abs=1e-12)

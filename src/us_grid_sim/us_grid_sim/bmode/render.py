@@ -100,8 +100,8 @@ class Renderer:
             number: of each frame, one or one a pose; decides the electronic noise.
 
         Raises:
-            UsGridSimError: a pose or force is not finite, a force negative, a pose no rigid motion, beyond the subject's
-                back or deep inside it.
+            UsGridSimError: a pose or force is not finite, a force negative, or a pose no rigid motion, beyond the
+                subject's back or deep inside it.
         """
         poses = _as_poses(poses)
         numbers = np.broadcast_to(np.asarray(number, dtype=np.int64), (len(poses),))
@@ -120,7 +120,8 @@ class Renderer:
         placed = torch.from_numpy(poses).float().to(self.device)
         press = self._plane.press(placed, self._lateral)
         if float(press.indentation.max()) > _DEEPEST:
-            raise UsGridSimError(f"the probe's face lies {1e3 * FAR:.0f} mm or more below the skin; expected it on the skin")
+            limit = f"{1e3 * FAR:.0f} mm"
+            raise UsGridSimError(f"the probe's face lies {limit} or more below the skin; expected it on the skin")
         passage = self._passage(placed, press)
         coupling = self._coupling(press, torch.from_numpy(forces.copy()).float().to(self.device))
         level = (passage.level + self._haze) * self._speckle_norm

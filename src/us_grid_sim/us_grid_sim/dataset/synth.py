@@ -83,8 +83,8 @@ def cohort_record(seed: int, index: int) -> SubjectRecord:
 def sample_sweep(record: SubjectRecord, row: int, frames: int) -> SweepRecord:
     """Sample the sweep along grid row ``row``: the probe guided by hand over the skin.
 
-    Speed, lateral drift, force and orientation vary slowly; the robot's position jitters. The worse the subject's contact,
-    the more the probe leans, and now and then it lifts off for a centimetre or two.
+    Speed, lateral drift, force and orientation vary slowly; the robot's position jitters. The worse the subject's
+    contact, the more the probe leans, and now and then it lifts off for a centimetre or two.
     """
     rng = np.random.default_rng([record.seed, record.index, 1000 + row])
     poor = 1.0 - record.contact

@@ -105,9 +105,9 @@ def contact_pose(
 ) -> Array:
     """Pose (4, 4) of ``us_probe`` in the patient frame when it rests on the skin over (x, y) with a force [N].
 
-    The probe follows three quarters of the skin's lateral slope, as a compliant robot does; what is left opens a gap under
-    one edge far from the midline. Errors of the hand come on top: ``tilt`` about the patient's x axis (towards one edge of
-    the array), ``pitch`` about the array (the image plane leans cranially) and ``yaw`` about the beam [rad].
+    The probe follows three quarters of the skin's lateral slope, as a compliant robot does; what is left opens a gap
+    under one edge far from the midline. Errors of the hand come on top [rad]: ``tilt`` about the patient's x axis
+    (towards an edge of the array), ``pitch`` about the array (the plane leans along the spine), ``yaw`` about the beam.
 
     Raises:
         UsGridSimError: (x, y) lies beyond the subject's back, or a value is not finite.
