@@ -155,7 +155,7 @@ def propagate(fields: Tensor, bone: Tensor, texture: Tensor, tissues: Tissues, s
     index = label.long()
     in_bone = bone < 0.0
     loss = tissues.loss[index].unsqueeze(1).where(~in_bone, tissues.loss[Tissue.BONE])
-    found, reflected = _soft_borders(fields, label, tissues, spacing)
+    found, reflected = _soft_borders(fields, label, in_bone[:, 1], tissues, spacing)
     passed = torch.log1p(-(reflected**2))
     loss.movedim(1, -1)[found.frame, found.line, found.step.long()] -= passed.unsqueeze(-1)
     entries, echo = _bone_borders(bone, in_bone, index, tissues, spacing, loss)
@@ -176,9 +176,11 @@ def _seen_by_aperture(through: Tensor) -> Tensor:
     return torch.lerp(through, beside, share)
 
 
-def _soft_borders(fields: Tensor, label: Tensor, tissues: Tissues, spacing: float) -> tuple[Reflections, Tensor]:
+def _soft_borders(
+    fields: Tensor, label: Tensor, in_bone: Tensor, tissues: Tissues, spacing: float
+) -> tuple[Reflections, Tensor]:
     """Interfaces of soft tissue in the image plane, and their reflection coefficients."""
-    changes = label[..., 1:] != label[..., :-1]
+    changes = (label[..., 1:] != label[..., :-1]) & ~in_bone[..., 1:]
     frame, line, step = changes.nonzero(as_tuple=True)
     upper, lower = fields[:, frame, line, step], fields[:, frame, line, step + 1]
     part = torch.full_like(upper[0], 0.5)
