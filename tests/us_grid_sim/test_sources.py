@@ -143,3 +143,16 @@ def test_a_pose_that_cannot_be_rendered_is_an_error_of_the_source(phantom_source
     phantom_source.look_from(probe_pose(1.0, 0.0), 1.0)
     with pytest.raises(SourceError, match="beyond the subject's back"):
         phantom_source.read()
+
+
+def test_the_noise_changes_with_the_pose_and_comes_back_with_it(phantom_source: PhantomSource) -> None:
+    pose = contact_pose(build_phantom(sample_subject(seed=3, index=2)), 0.0, 0.0, 1.0)
+    moved = pose.copy()
+    moved[0, 3] += 1e-6
+    pictures = []
+    for look in (pose, moved, pose):
+        phantom_source.look_from(look, 1.0)
+        pictures.append(phantom_source.read().pixels)
+    np.testing.assert_array_equal(pictures[0], pictures[2])
+    different = pictures[0] != pictures[1]
+    assert 0.01 < different.mean() < 0.6, "a micrometre moves nothing but the noise"

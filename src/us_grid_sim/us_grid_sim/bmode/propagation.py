@@ -30,6 +30,8 @@ DIFFUSE = 0.25
 """Share of an interface's echo that is scattered into all directions (Lambert)."""
 _UNEVENNESS = 0.35
 """Spread of an interface's echo along it (of the logarithm): curvature and roughness within the beam."""
+_SLICE_WEIGHTS = (0.25, 0.5, 0.25)
+"""Of the parts of the slice in the echo of a bone's surface."""
 _PENUMBRA = 3
 """Lines by which the shadows of an aperture's halves are apart."""
 _CRITICAL_SINE = 1540.0 / 3476.0
@@ -167,9 +169,7 @@ def propagate(fields: Tensor, bone: Tensor, texture: Tensor, tissues: Tissues, s
 
 
 def _seen_by_aperture(through: Tensor) -> Tensor:
-    """What gets through (..., lines, steps), averaged over the aperture: its width grows with depth, and shadows
-    blur.
-    """
+    """What gets through (..., lines, steps), averaged over an aperture that widens with depth: shadows blur."""
     share = torch.linspace(0.0, 0.6, through.shape[-1], device=through.device)
     padded = functional.pad(through, (0, 0, _PENUMBRA, _PENUMBRA), mode="replicate")
     beside = (padded[..., : -2 * _PENUMBRA, :] + padded[..., 2 * _PENUMBRA :, :]).mul_(0.5)
@@ -186,7 +186,7 @@ def _soft_borders(
     part = torch.full_like(upper[0], 0.5)
     cosine = torch.ones_like(part)
     least = torch.zeros_like(part)
-    # The last border in the list that is crossed decides; the first are the deepest in the order of tissues.
+    # Where several borders are crossed within a step, the first in the list decides.
     for value, weights, sheet in reversed(_BORDERS):
         a, b = (_weighted(side, weights) - value for side in (upper, lower))
         crossed = (a < 0.0) != (b < 0.0)
@@ -211,9 +211,7 @@ def _weighted(fields: Tensor, weights: dict[Field, float]) -> Tensor:
 def _bone_borders(
     bone: Tensor, in_bone: Tensor, index: Tensor, tissues: Tissues, spacing: float, loss: Tensor
 ) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Where lines enter bone (frame, part, line, step, fraction) and the echo there; what passes is taken off
-    ``loss``.
-    """
+    """Where lines enter bone (frame, part, line, step, fraction), and the echo there; ``loss`` takes what stays out."""
     entering = in_bone[..., 1:] & ~in_bone[..., :-1]
     frame, part, line, step = entering.nonzero(as_tuple=True)
     above, below = bone[frame, part, line, step], bone[frame, part, line, step + 1]
@@ -226,9 +224,6 @@ def _bone_borders(
     loss[frame, part, line, step + 1] -= torch.log(passed)
     fraction = above / (above - below).clamp(min=1e-9)
     return (frame, part, line, step, fraction), coefficient * reflected_share(cosine)
-
-
-_SLICE_WEIGHTS = (0.25, 0.5, 0.25)
 
 
 def _gather(

@@ -149,15 +149,11 @@ class Renderer:
 
     def _coupling(self, press: Press, forces: Tensor) -> Tensor:
         """(n, lines) share of the pulse that gets into the tissue and back."""
-        gap = functional.interpolate(
-            (-press.indentation).clamp(min=0.0).unsqueeze(1),
-            size=self.transducer.lines,
-            mode="linear",
-            align_corners=True,
-        ).squeeze(1)
-        return torch.exp(-(((gap - _GEL).clamp(min=0.0) / _GAP) ** 2)) * (1.0 - torch.exp(-forces / _TOUCH)).unsqueeze(
-            1
-        )
+        gap = -press.indentation.unsqueeze(1)
+        gap = functional.interpolate(gap, size=self.transducer.lines, mode="linear", align_corners=True).squeeze(1)
+        filled = torch.exp(-(((gap - _GEL).clamp(min=0.0) / _GAP) ** 2))
+        touched = 1.0 - torch.exp(-forces / _TOUCH)
+        return filled * touched.unsqueeze(1)
 
     def _add_reflections(self, image: Tensor, passage: Passage) -> None:
         """Add the echoes of interfaces at their places, in phase along the array: the angle has been accounted for."""

@@ -23,6 +23,8 @@ PER_EDGE = 4
 """Compartments along an edge of a cell: 8 scatterers a cubic millimetre, about 3 a resolution cell in focus."""
 BLOCK = (12, 20, 20)
 """Cells of the repeated block along x, y and z of the patient frame: 24 x 40 x 40 mm."""
+SUBSLICE = 1.2
+"""Where the outer parts of the slice are looked at, in standard deviations."""
 REACH = 1.8
 """Scatterers further out of the image plane than this many standard deviations of the slice are left out: 1 % of the
 energy."""
@@ -199,7 +201,3 @@ def _add_up(
         plane.index_add_(0, target, near * wave)
         plane.index_add_(0, below, far * wave)
     return result.view(2, count, width, height)[:, :, 2:-2, 1:-1].contiguous()
-
-
-SUBSLICE = 1.2
-"""Where the outer parts of the slice are looked at, in standard deviations."""

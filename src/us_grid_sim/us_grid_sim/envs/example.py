@@ -13,12 +13,12 @@ from us_grid_sim.phantom.subject import contact_pose
 from us_grid_sim.preprocess import Preprocess
 
 _CONTACT_FORCE = 1.0  # [N]
-_AT_ONCE = 15  # frames rendered in one call; more gain nothing and take memory
+_AT_ONCE = 3  # frames rendered in one call; more gain nothing and take memory
 
 
 @lru_cache(maxsize=4)
 def example_grid(preprocess: Preprocess) -> PreprocessedGrid:
-    """One virtual subject, rendered in memory within about two seconds: one frame in each bin's centre.
+    """One virtual subject, rendered in memory within about five seconds: one frame in each bin's centre.
 
     A bin's five frames are the same one; a data set made by ``usnav dataset synth`` has five different ones.
     """

@@ -1,5 +1,6 @@
 """Frames of a virtual subject, seen by the probe wherever it stands."""
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,9 @@ class PhantomSource:
         look = self._look
         if self._shown is None or self._shown[0] is not look:
             try:
-                pixels = self._renderer.render(look.pose[None], look.contact_force)[0]
+                # The electronic noise follows from the pose: another one for each, the same where the probe comes back.
+                number = zlib.crc32(look.pose.tobytes())
+                pixels = self._renderer.render(look.pose, look.contact_force, number)[0]
             except UsGridSimError as error:
                 raise SourceError(str(error)) from error
             self._shown = (look, Frame(pixels, pose=look.pose))
