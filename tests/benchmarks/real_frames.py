@@ -1,6 +1,6 @@
 """Compare simulated frames with a real tracked sequence: the same statistics on both, and a picture side by side.
 
-    python tests/benchmarks/real_frames.py ../shared/data/plus/SpinePhantomFreehand.igs.mha --out docs/images/real.png
+    python tests/benchmarks/real_frames.py ../shared/data/plus/SpinePhantomFreehand.igs.mha --out docs/images/real.jpg
 
 The real frames are resampled to our pixel size; the simulated ones are those of subjects 0 to 6 over the lumbar spine.
 Prints a table in Markdown.
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--spacing", type=float, default=0.0822, help="of the real pixels [mm]")
     parser.add_argument("--face-row", type=int, default=12, help="row of the transducer's face in the real frames")
-    parser.add_argument("--out", type=Path, default=Path("real.png"), help="picture side by side")
+    parser.add_argument("--out", type=Path, default=Path("real.jpg"), help="picture side by side")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     real = real_frames(arguments.file, arguments.spacing, arguments.face_row)

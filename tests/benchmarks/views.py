@@ -1,4 +1,4 @@
-"""Draw twelve named views of a virtual subject: `python tests/benchmarks/views.py --out docs/images/views.png`."""
+"""Draw twelve named views of a virtual subject: `python tests/benchmarks/views.py --out docs/images/views.jpg`."""
 
 import argparse
 from pathlib import Path
@@ -41,7 +41,7 @@ def main() -> None:
     """Render and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--index", type=int, default=30, help="of the subject in the cohort of seed 0")
-    parser.add_argument("--out", type=Path, default=Path("views.png"))
+    parser.add_argument("--out", type=Path, default=Path("views.jpg"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     renderer = Renderer(cohort_record(0, arguments.index))
