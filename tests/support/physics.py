@@ -75,13 +75,15 @@ class PointTarget:
 def point_target(depth: float) -> PointTarget:
     """Image a single scatterer at ``depth`` [m] and measure it."""
     scatterers, place = one_scatterer(depth)
-    renderer = Renderer(block(), scatterers=scatterers)
-    transducer = renderer.transducer
+    nothing = Scatterers(scatterers.offsets, torch.zeros_like(scatterers.amplitude))
+    phantom, pose = block(), probe_pose(place[0], 0.0)
+    # What skin and transducer make is in both.
+    echoes = [Renderer(phantom, scatterers=these).echo(pose, STRONG) for these in (scatterers, nothing)]
+    transducer = Renderer(phantom).transducer
     row = round(place[2] / transducer.sample_spacing)
     first = row - 30
-    image = envelope(renderer, probe_pose(place[0], 0.0)[None])[0, :, first : row + 30]
-    # The square of a Gaussian has its width divided by the root of two; the floor is what rings below the skin.
-    power = image.where(image > 0.05 * image.max(), 0.0).square()
+    # The square of a Gaussian has its width divided by the root of two.
+    power = (echoes[0] - echoes[1]).double().square().sum(0)[0, :, first : row + 30]
     lateral = ((torch.arange(transducer.lines) + 0.5) / transducer.lines - 0.5) * PROBE_WIDTH
     depths = (torch.arange(first, row + 30) + 0.5) * transducer.sample_spacing
     measured = []
