@@ -42,8 +42,7 @@ def test_speckle_contrast_and_grain_are_measured_back() -> None:
     # The autocorrelation of Gaussian-filtered noise is a Gaussian of sqrt(2) times the width.
     for width, sigma in zip(found.grain, (2, 4), strict=True):
         assert width == pytest.approx(2.355 * np.sqrt(2.0) * sigma * PIXEL, rel=0.15)
-    assert found.bone_columns == 0.0
-    assert np.isnan(found.edge)
+    assert found.bone_columns < 0.02
 
 
 def test_the_edge_and_shadow_of_bone_are_measured_back() -> None:

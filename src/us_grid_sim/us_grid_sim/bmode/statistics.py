@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 
 _SKIN = 5.0
 """Nearer to the transducer [mm] no bone is looked for."""
-_PATCH = 4.0
+_PATCH = 6.0
 """Edge of a patch whose speckle is measured [mm]."""
 _WINDOW = (6.0, 8.0)
 """Above and below a surface [mm]: what is compared to tell bone from other bright things."""
@@ -104,9 +104,13 @@ def _patches(picture: Picture, pixel: float) -> list[Array]:
 
 def _grain(patch: Array, pixel: float) -> tuple[float, float]:
     """Widths at half maximum of a patch's autocorrelation, in depth and across [mm]."""
-    flat = patch - ndimage.gaussian_filter(patch, len(patch) / 4)
-    power = np.abs(np.fft.fft2(flat)) ** 2
-    correlation = np.fft.ifft2(power).real
+    rows, columns = np.indices(patch.shape) - np.array(patch.shape).reshape(2, 1, 1) / 2
+    basis = np.stack([np.ones(patch.size), rows.ravel(), columns.ravel(), rows.ravel() ** 2], axis=1)
+    trend = basis @ np.linalg.lstsq(basis, patch.ravel(), rcond=None)[0]  # gain and attenuation change with depth
+    flat = patch - trend.reshape(patch.shape)
+    shape = [2 * size for size in patch.shape]
+    overlap = np.outer(*(np.arange(size, 0, -1) for size in patch.shape))
+    correlation = np.fft.irfft2(np.abs(np.fft.rfft2(flat, shape)) ** 2, shape)[: len(patch), : patch.shape[1]] / overlap
     widths = []
     for line in (correlation[:, 0], correlation[0]):
         line = line[: len(line) // 2] / line[0]
