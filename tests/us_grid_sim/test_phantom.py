@@ -27,6 +27,7 @@ from us_grid_sim.phantom.subject import (
     sample,
 )
 from us_grid_sim.phantom.tissue import ACOUSTICS, FIBRE_ANGLE, MUSCLES, Tissue, fibre_direction
+from us_grid_sim.phantom.unevenness import Uneven, uneven
 from us_grid_sim.phantom.volume import FAR, LOWER, SHAPE, SPACING, Field, classify
 
 
@@ -40,7 +41,7 @@ def mean_record(**changes: float) -> SubjectRecord:
         sacrum_width=1.0, sacrum_length=1.0, crest_height=0.008, foramen=1.0, psis_half_distance=0.045,
         ilium_flare=np.deg2rad(27.0), crest_level=0.045, ilium_tilt=0.0, fat=0.010, fat_lateral=1.6, fat_sacral=1.1,
         gluteal_bulge=0.015, muscle=1.0, asymmetry=0.0, groove=0.005, half_width=0.162, flatness=0.55, stiffness=1.0,
-        **changes,
+        flank=1.0, pennation=1.0, fascicle=1.0, roll=0.0, following=0.75, **{"unevenness": 0.0, **changes},
     )  # fmt: skip
 
 
@@ -85,10 +86,30 @@ def test_a_sampled_subject_is_an_adult(seed: int, index: int) -> None:
     assert 0.85 < record.size < 1.15
     assert 17 < record.body_mass_index < 36
     assert 0.004 <= record.fat <= 0.030
-    assert np.deg2rad(20) < record.lordosis < np.deg2rad(70)
+    assert np.deg2rad(17) < record.lordosis < np.deg2rad(73)
     assert abs(record.shift_x) <= 0.02
     assert 0.0 <= record.contact <= 1.0
     assert all(0.7 < scale < 1.3 for scale in record.transverse_left + record.transverse_right)
+
+
+def test_lordosis_and_sacral_slope_go_together_so_that_every_back_lies_level() -> None:
+    records = [sample_subject(2, index) for index in range(200)]
+    lordosis, slope = np.array([(record.lordosis, record.sacral_slope) for record in records]).T
+    assert 0.8 < np.corrcoef(lordosis, slope)[0, 1] < 0.92
+    fall = [np.subtract(*(v.origin[2] for v in lay_out(record).vertebrae[:6:5])) for record in records]
+    assert np.abs(np.array(fall) - np.mean(fall)).max() < 0.045, "T11 against L4: at 17 degrees, 45 mm over 15 cm"
+
+
+def test_a_back_is_uneven_by_what_its_record_says() -> None:
+    s, t = np.meshgrid(np.linspace(-0.15, 0.2, 200), np.linspace(-0.12, 0.12, 150), indexing="ij")
+    record = mean_record(unevenness=0.12)
+    fat, again = (uneven(Uneven.FAT, s, t, record) for _ in range(2))
+    assert np.array_equal(fat, again)
+    assert 0.06 < fat.std() < 0.14
+    assert np.abs(np.diff(fat, axis=0)).max() < 0.05, "smooth: no step between places 2 mm apart"
+    assert abs(np.corrcoef(fat.ravel(), fat[:, ::-1].ravel())[0, 1]) < 0.5, "left and right differ"
+    assert abs(np.corrcoef(fat.ravel(), uneven(Uneven.WALL, s, t, record).ravel())[0, 1]) < 0.5
+    assert not uneven(Uneven.FAT, s, t, mean_record(unevenness=0.0)).any()
 
 
 def test_the_spine_has_the_lordosis_of_its_record_and_the_transverse_span_of_the_literature() -> None:
@@ -100,12 +121,12 @@ def test_the_spine_has_the_lordosis_of_its_record_and_the_transverse_span_of_the
     assert ordered == sorted(ordered)
     # From the middle of L5 to that of L1 less half of both bodies and the lumbosacral disc.
     assert np.deg2rad(32.0) - slopes["L1"] == pytest.approx(np.deg2rad(45.0), abs=np.deg2rad(1.0))
-    span = layout.vertebrae[3].place(4, SIZES["L3"].transverse_span / 2, -10) - layout.vertebrae[3].place(
-        4, -SIZES["L3"].transverse_span / 2, -10
-    )
+    third = layout.vertebrae[LEVELS.index("L3")]
+    left, right = (third.place(4, side * SIZES["L3"].transverse_span / 2, -10) for side in (-1, 1))
+    span = right - left
     assert np.linalg.norm(span) == pytest.approx(85.7 * MM)
     pitch = np.diff([vertebra.origin[0] for vertebra in layout.vertebrae])
-    assert (pitch < -0.025).all(), "T12 to L5, cranial to caudal"
+    assert (pitch < -0.025).all(), "T11 to L5, cranial to caudal"
 
 
 def test_bones_lie_where_anatomy_has_them(phantom: Phantom) -> None:
@@ -122,7 +143,7 @@ def test_bones_lie_where_anatomy_has_them(phantom: Phantom) -> None:
 
 
 def test_a_spinous_process_is_shallower_than_its_lamina_and_that_than_the_transverse_process(phantom: Phantom) -> None:
-    third = lay_out(mean_record()).vertebrae[3]
+    third = lay_out(mean_record()).vertebrae[LEVELS.index("L3")]
     places = [third.place(-10.0, 0.0, -50.0), third.place(-8.0, 7.0, -24.0), third.place(5.0, 32.0, -11.0)]
     spinous, lamina, transverse = (bones_below(phantom, place[0], place[1])[1] for place in places)
     assert spinous < 0.022 < lamina < transverse < 0.065
@@ -242,6 +263,17 @@ def test_a_contact_pose_is_a_right_handed_rotation_that_leans_outwards_at_the_fl
     assert np.allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3))
     assert np.linalg.det(pose[:3, :3]) == pytest.approx(1.0)
     assert pose[1, 2] < -0.1, "on the patient's right the beam points back towards the midline"
+
+
+def test_a_rolled_torso_lies_turned_under_a_probe_that_does_not_follow_it(phantom: Phantom) -> None:
+    def turn(**changes: float) -> float:
+        rolled = dataclasses.replace(phantom, record=dataclasses.replace(phantom.record, **changes))
+        return float(np.arcsin(contact_pose(rolled, 0.0, 0.0, 1.0)[1, 2]))
+
+    assert turn(roll=0.0) == pytest.approx(0.0, abs=1e-3)
+    assert turn(roll=0.08, following=0.0) == pytest.approx(0.08, abs=1e-3)
+    assert turn(roll=0.08, following=1.0) == pytest.approx(0.0, abs=1e-3)
+    assert turn(roll=0.08, following=0.75) == pytest.approx(0.02, abs=1e-3)
 
 
 def test_errors_of_the_hand_turn_the_probe_about_its_own_axes(phantom: Phantom) -> None:

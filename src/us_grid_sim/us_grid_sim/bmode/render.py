@@ -23,8 +23,9 @@ from us_grid_sim.phantom.volume import FAR, Field, soft_tissue
 _NODE_SPACING = (0.00105, 0.0009)
 """The fields are smooth at 1 mm: they are read this far apart along the array and in depth, and interpolated between
 [m]."""
-_HAZE = -22.0
-"""Clutter of reverberation and side lobes right under the transducer [dB against the speckle of muscle]."""
+_HAZE = -15.0
+"""Clutter of reverberation and side lobes right under the transducer [dB against the speckle of muscle]: -30 to 0 in
+volunteers (Lediju et al. 2008, Ultrason Imaging 30:151, in the bladder against its wall)."""
 _HAZE_REACH = 0.030
 _FACE_REFLECTION = 0.10
 """Share of an echo that the transducer's face throws back into the tissue."""
@@ -139,7 +140,14 @@ class Renderer:
         beside = volume.read_bone(*points[:, :, ::2])
         bone = torch.stack([beside[:, 0], middle[Field.BONE], beside[:, 1]], dim=1)
         side = points[1, :, 1] - self.record.shift_y
-        texture = read_texture(self._texture, soft_tissue(middle), side, points[:, :, 1])
+        texture = read_texture(
+            self._texture,
+            soft_tissue(middle),
+            side,
+            points[:, :, 1],
+            self.record.pennation,
+            self.record.fascicle,
+        )
         stack = torch.cat([middle.movedim(0, 1), bone, texture.unsqueeze(1)], dim=1)
         size = (self.transducer.lines, self._steps)
         full = functional.interpolate(stack, size=size, mode="bilinear", align_corners=True)

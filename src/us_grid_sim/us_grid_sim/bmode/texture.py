@@ -34,7 +34,9 @@ def collagen(field: Tensor, is_muscle: Tensor) -> Tensor:
     return torch.where(is_muscle, torch.sigmoid((field - 1.0) / 0.18), torch.exp(-((field / 0.18) ** 2)))
 
 
-def read_texture(field: Tensor, label: Tensor, side: Tensor, place: Tensor) -> Tensor:
+def read_texture(
+    field: Tensor, label: Tensor, side: Tensor, place: Tensor, pennation: float = 1.0, scale: float = 1.0
+) -> Tensor:
     """The field's value where the tissue is ``label``; same shape.
 
     Args:
@@ -42,17 +44,19 @@ def read_texture(field: Tensor, label: Tensor, side: Tensor, place: Tensor) -> T
         label: Tissue.
         side: negative left of the spine, positive right of it.
         place: (3, ...) in the patient frame [m].
+        pennation: scale of the angles of the fibres.
+        scale: of fascicles and lobules.
     """
     angles = torch.zeros(len(Tissue), device=field.device)
     muscle = torch.zeros(len(Tissue), device=field.device)
     for tissue, of_fibres in FIBRE_ANGLE.items():
-        angles[tissue], muscle[tissue] = of_fibres, 1.0
+        angles[tissue], muscle[tissue] = pennation * of_fibres, 1.0
     index = label.long()
     angle, is_muscle = angles[index] * -torch.sign(side), muscle[index]
     along = place[0] * torch.cos(angle) + place[1] * torch.sin(angle)
     across = place[1] * torch.cos(angle) - place[0] * torch.sin(angle)
     points = [
-        p / torch.where(is_muscle > 0, muscle_spacing, fat_spacing)
+        p / torch.where(is_muscle > 0, scale * muscle_spacing, scale * fat_spacing)
         for p, muscle_spacing, fat_spacing in zip((along, across, place[2]), _MUSCLE, _FAT, strict=True)
     ]
     return _read_periodic(field, points)

@@ -1,6 +1,5 @@
 """From a record to the tissue fields: bones, then the layers over them."""
 
-from collections.abc import Callable
 from enum import IntEnum
 from itertools import product
 
@@ -34,8 +33,9 @@ class Structure(IntEnum):
     L2 = 6
     L1 = 7
     T12 = 8
-    RIB = 9
-    COCCYX = 10
+    T11 = 9
+    RIB = 10
+    COCCYX = 11
 
 
 def axis(number: int) -> Array:
@@ -104,24 +104,14 @@ def build_bones(record: SubjectRecord, layout: SpineLayout, s: Array, t: Array, 
     high = np.array([layout.sacrum_s[-1], -low[1], layout.sacrum_a.max() + 45 * k])
     part = bones.window(low, high)
     bones.add(part, pelvis.join(_sacrum(bones.point(part), record, layout), whole[part]), Structure.SACRUM)
-    for structure, shape, box in _small_bones(layout, k):
-        part = bones.window(*box)
-        bones.add(part, shape(bones.point(part), record, layout), structure)
-    return bones.distance.clamp_(-FAR, FAR), bones.nearest
-
-
-def _small_bones(layout: SpineLayout, k: float) -> list[tuple[Structure, Callable[..., Tensor], tuple[Array, Array]]]:
-    """Coccyx and ribs with the boxes that hold them (s, t, a) [m]."""
     end = np.array([layout.sacrum_s[0], 0.0, layout.sacrum_a[0]])
-    head = layout.vertebrae[0].place(4.0, 0.0, -12.0)
-    return [
-        (Structure.COCCYX, pelvis.coccyx, (end - np.array([0.04, 0.008, 0.01]), end + np.array([0.008, 0.008, 0.04]))),
-        (
-            Structure.RIB,
-            pelvis.rib,
-            (head - np.array([60 * k, 118 * k, 15 * k]), head + np.array([8 * k, 118 * k, 18 * k])),
-        ),
-    ]
+    part = bones.window(end - np.array([0.04, 0.008, 0.01]), end + np.array([0.008, 0.008, 0.04]))
+    bones.add(part, pelvis.coccyx(bones.point(part), record, layout), Structure.COCCYX)
+    for place in layout.vertebrae[:2]:
+        head = place.place(4.0, 0.0, -12.0)
+        part = bones.window(head - k * np.array([60.0, 118.0, 15.0]), head + k * np.array([8.0, 118.0, 18.0]))
+        bones.add(part, pelvis.ribs(bones.point(part), record, place), Structure.RIB)
+    return bones.distance.clamp_(-FAR, FAR), bones.nearest
 
 
 def _add_vertebra(bones: _Bones, place: Vertebra, record: SubjectRecord) -> None:

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from us_grid_sim.phantom.record import SubjectRecord
 from us_grid_sim.phantom.spine import Array, SpineLayout
+from us_grid_sim.phantom.unevenness import Uneven, uneven
 
 SKIN = 0.002
 """Thickness of the skin of the back [m] (Laurent et al. 2007, Vaccine 25:6423: 1.9 to 2.5 mm)."""
@@ -22,6 +23,8 @@ PSIS_LEVEL = -0.040
 _COVER = 0.002
 """Least thickness of supraspinous ligament and periosteum between fascia and bone [m]."""
 _SUBSAMPLE = 0.001
+_BULK = 0.012
+"""By how much the muscles lift the fascia at most: what varies with :mod:`us_grid_sim.phantom.unevenness` [m]."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def fat_thickness(s: Array, t: Array, record: SubjectRecord) -> Array:
     lateral = 0.7 + 0.3 * np.clip(side / 0.025, 0.0, 1.0)
     lateral = lateral + (record.fat_lateral - 1.0) * np.clip((side - 0.03) / 0.06, 0.0, 1.0)
     sacral = 1.0 + (record.fat_sacral - 1.0) / (1.0 + np.exp((s + 0.01) / 0.012))
-    return np.asarray(SKIN + 0.001 + np.maximum(record.fat - SKIN - 0.001, 0.001) * lateral * sacral)
+    lumps = np.exp(uneven(Uneven.FAT, s, t, record))
+    return np.asarray(SKIN + 0.001 + np.maximum(record.fat - SKIN - 0.001, 0.001) * lateral * sacral * lumps)
 
 
 def _sigmoid(value: Array) -> Array:
@@ -101,6 +105,7 @@ def fascia_surface(s: Array, t: Array, layout: SpineLayout, record: SubjectRecor
     lumbar = _sigmoid((s - 0.005) / 0.012)
     bulge = (1.0 - np.exp(-((side / 0.016) ** 2))) * np.exp(-((np.maximum(side - 0.045, 0.0) / 0.03) ** 2))
     muscle = (record.groove + 0.05 * (record.muscle - 1.0)) * lumbar * bulge * (1.0 + record.asymmetry * np.sign(t))
+    muscle = muscle + _BULK * bulge * uneven(Uneven.FASCIA, s, t, record)
     buttock = record.gluteal_bulge * _sigmoid((side - 0.045) / 0.010) * _sigmoid((-0.050 - s) / 0.015)
     return np.asarray(np.interp(s, *midline_profile(layout, record)) + torso(side, record) - muscle - buttock)
 
@@ -125,13 +130,17 @@ def compartments(
     tip_s, tip_a = layout.profile(4.0, 0.0, -9.0)
     transverse = np.interp(s, np.r_[layout.sacrum_s[::6], tip_s], np.r_[layout.sacrum_a[::6] + 0.004, tip_a]) + offset
     lateral = np.interp(s, [-0.10, -0.04, 0.03, 0.09, 0.20], [0.012, 0.045, 0.066, 0.075, 0.070]) * bulk
+    lateral = lateral * (1.0 + uneven(Uneven.ERECTOR, s, t, record))
     multifidus = np.interp(s, [-0.09, -0.05, 0.0, 0.03, 0.09, 0.16], [0.004, 0.024, 0.033, 0.028, 0.016, 0.009]) * bulk
+    multifidus = multifidus * (1.0 + uneven(Uneven.MULTIFIDUS, s, t, record))
     part = np.clip(np.abs(t) / lateral, 0.0, 1.0)
     middle = np.interp(s, *midline_profile(layout, record)) + offset
-    deep = fascia + np.maximum(transverse - middle, 0.004) * np.sqrt(1.0 - 0.98 * part**4)
+    thickness = np.maximum(transverse - middle, 0.004) * (1.0 + uneven(Uneven.DEEP, s, t, record))
+    deep = fascia + thickness * np.sqrt(1.0 - 0.98 * part**4)
     beside = _sigmoid((np.abs(t) - lateral - 0.004) / 0.005)
     pelvic = _sigmoid((-s - 0.01) / 0.006)
-    wall = (1.0 - beside) * (deep + 0.016 * bulk) + beside * (fascia + 0.023 * bulk) + 0.06 * pelvic
+    flank = record.flank * (1.0 + uneven(Uneven.WALL, s, t, record))
+    wall = (1.0 - beside) * (deep + 0.016 * flank) + beside * (fascia + 0.023 * flank) + 0.06 * pelvic
     return Layers(
         skin=fascia - fat_thickness(s, t, record),
         fascia=fascia,

@@ -7,7 +7,7 @@ from torch import Tensor
 from us_grid_sim.phantom.layers import PSIS_LEVEL, iliac_crest, torso
 from us_grid_sim.phantom.record import SubjectRecord
 from us_grid_sim.phantom.shapes import Point, capsule, corner, union
-from us_grid_sim.phantom.spine import MM, Array, SpineLayout
+from us_grid_sim.phantom.spine import MM, Array, SpineLayout, Vertebra
 
 JOINT_GAP = 0.0025
 """Width of the sacroiliac joint [m]: 2 to 3 mm (Puhakka et al. 2004, Skeletal Radiol 33:15)."""
@@ -126,11 +126,11 @@ def join(sacral: Tensor, iliac: Tensor) -> Tensor:
     return torch.maximum(sacral, JOINT_GAP - iliac)
 
 
-def rib(point: Point, record: SubjectRecord, layout: SpineLayout) -> Tensor:
-    """Signed distance of both twelfth ribs: from T12 outwards and down, towards the skin on their way."""
+def ribs(point: Point, record: SubjectRecord, vertebra: Vertebra) -> Tensor:
+    """Signed distance of both ribs of a vertebra: outwards and down, towards the skin on their way."""
     s, t, a = point
     k = MM * record.size
-    head = layout.vertebrae[0].place(4.0, 22.0, -12.0)
+    head = vertebra.place(4.0, 22.0, -12.0)
     start = (float(head[0]), 22.0 * k, float(head[2]))
     middle = (start[0] - 12.0 * k, 55.0 * k, start[2] - 8.0 * k)
     end = (start[0] - 45.0 * k, 110.0 * k, start[2] + 8.0 * k)

@@ -13,7 +13,7 @@ import numpy as np
 
 from us_grid_sim.errors import UsGridSimError
 
-LEVELS = ("T12", "L1", "L2", "L3", "L4", "L5")
+LEVELS = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
 """The vertebrae of a record, cranial to caudal; tuples of a record have one entry each."""
 
 
@@ -33,10 +33,10 @@ class SubjectRecord:
         disc: scale of the disc heights.
         curve: amplitude of a lateral curve of the lumbar spine, positive to the right [m].
         axial_rotation: of the apical vertebra, that goes with the curve [rad].
-        vertebra_scale: (6,) scale of each vertebra against the others.
-        spinous_deviation: (6,) how far each spinous process leans to the right [m].
-        spinous_length: (6,) scale of each spinous process.
-        transverse_left, transverse_right: (6,) scale of each transverse process.
+        vertebra_scale: (7,) scale of each vertebra against the others.
+        spinous_deviation: (7,) how far each spinous process leans to the right [m].
+        spinous_length: (7,) scale of each spinous process.
+        transverse_left, transverse_right: (7,) scale of each transverse process.
         sacrum_width, sacrum_length: scales of the sacrum.
         crest_height: height of the median sacral crest at S2 [m].
         foramen: scale of the width of the dorsal foramina.
@@ -54,6 +54,13 @@ class SubjectRecord:
         groove: depth of the furrow along the lumbar spine [m].
         half_width: half the width of the torso [m].
         flatness: ratio of the sagittal to the lateral half axis of the back's ellipse.
+        flank: scale of the thickness of the muscles of the flank.
+        unevenness: how lumpy fat and muscles are: relative deviation of a layer's thickness from place to place.
+        uneven_seed: seed of where they are thicker and thinner.
+        pennation: scale of the angles of the muscles' fibres against the spine.
+        fascicle: scale of the fascicles of muscle and the lobules of fat.
+        roll: how far the torso lies turned about the spine, to the right positive [rad].
+        following: share of the skin's lateral slope that the compliant probe follows.
         stiffness: scale of the soft tissue's stiffness.
         attenuation: scale of the soft tissues' attenuation.
         echo_fat, echo_muscle: backscatter of fat and muscle [dB against the mean of each].
@@ -101,6 +108,13 @@ class SubjectRecord:
     groove: float
     half_width: float
     flatness: float
+    flank: float
+    unevenness: float
+    uneven_seed: int
+    pennation: float
+    fascicle: float
+    roll: float
+    following: float
     stiffness: float
     attenuation: float
     echo_fat: float
@@ -152,6 +166,9 @@ class _Variates:
         """Log-normal: ``spread`` is the deviation of the logarithm."""
         return float(median * np.exp(self.normal(0.0, spread)))
 
+    def seed(self) -> int:
+        return int(self._rng.integers(2**31))
+
     def levels(self, mean: float, deviation: float) -> tuple[float, ...]:
         return tuple(self.normal(mean, deviation) for _ in LEVELS)
 
@@ -173,7 +190,7 @@ def sample_subject(seed: int, index: int = 0) -> SubjectRecord:
         **_skeleton(draw),  # type: ignore[arg-type]
         **_soft_tissue(draw),  # type: ignore[arg-type]
         gain=draw.normal(0.0, 3.0),
-        haze=draw.normal(0.0, 3.0),
+        haze=draw.normal(0.0, 7.0),
         blur=draw.positive(1.0, 0.2),
         contact=float(rng.beta(4.0, 1.5)),
         speckle_seed=int(rng.integers(2**31)),
@@ -185,17 +202,20 @@ def _skeleton(draw: _Variates) -> dict[str, float | tuple[float, ...]]:
 
     Size, 6 %: Panjabi et al. 1992, Spine 17:299. Lordosis L1 to S1: 60 (10) degrees standing (Been & Kalichman 2014,
     Spine J 14:87), about 15 degrees less lying. Sacral slope 40 (8) degrees standing (Legaye et al. 1998, Eur Spine
-    J 7:99), less prone with the pelvis supported. Lateral curves under 10 degrees of Cobb are normal: 5 mm over 0.18 m
+    J 7:99), less prone with the pelvis supported; the two go together (r = 0.86, Vialle et al. 2005, J Bone Joint Surg
+    Am 87:260), or the back would not lie level. Lateral curves under 10 degrees of Cobb are normal: 5 mm over 0.18 m
     is about 10 degrees. Spinous processes lean by some millimetres (Van Schaik et al. 1989, Spine 14:1230). Sacrum
     106.7 (10.2) mm high and 103.6 (6.8) mm wide; first dorsal foramen 8.5 (1.6) mm wide (Kim et al. 2023, Korean J
     Pain 36:98). Posterior superior iliac spines 80 to 100 mm apart, iliac crests at L4 to L5 (Gray's Anatomy, 41st
     ed., ch. 78; Chakraverty et al. 2007, J Anat 210:232).
     """
     curve = draw.normal(0.0, 0.004)
+    sacral_slope = draw.normal(np.deg2rad(32.0), np.deg2rad(6.0))
+    expected = 0.86 * (10.0 / 6.0) * (sacral_slope - np.deg2rad(32.0))
     return {
         "size": draw.normal(1.0, 0.06),
-        "lordosis": draw.normal(np.deg2rad(45.0), np.deg2rad(10.0)),
-        "sacral_slope": draw.normal(np.deg2rad(32.0), np.deg2rad(6.0)),
+        "lordosis": draw.normal(np.deg2rad(45.0) + expected, np.deg2rad(5.0)),
+        "sacral_slope": sacral_slope,
         "sacral_kyphosis": draw.normal(np.deg2rad(42.0), np.deg2rad(8.0)),
         "disc": draw.normal(1.0, 0.12),
         "curve": curve,
@@ -216,7 +236,7 @@ def _skeleton(draw: _Variates) -> dict[str, float | tuple[float, ...]]:
     }
 
 
-def _soft_tissue(draw: _Variates) -> dict[str, float]:
+def _soft_tissue(draw: _Variates) -> dict[str, float | int]:
     """Soft tissue.
 
     Body mass index 24.5, log-deviation 0.14. Lumbar subcutaneous fat grows with it, from a few millimetres when lean to
@@ -239,6 +259,13 @@ def _soft_tissue(draw: _Variates) -> dict[str, float]:
         "groove": draw.normal(0.005, 0.002),
         "half_width": draw.normal(0.162 + 0.003 * excess, 0.008),
         "flatness": draw.normal(0.55, 0.06),
+        "flank": draw.normal(1.0, 0.20),
+        "unevenness": draw.normal(0.12, 0.03),
+        "uneven_seed": draw.seed(),
+        "pennation": draw.normal(1.0, 0.15),
+        "fascicle": draw.positive(1.0, 0.25),
+        "roll": draw.normal(0.0, np.deg2rad(2.5)),
+        "following": draw.normal(0.75, 0.12),
         "stiffness": draw.positive(1.0, 0.2),
         "attenuation": draw.normal(1.0, 0.15),
         "echo_fat": draw.normal(0.0, 2.0),

@@ -49,7 +49,9 @@ class VertebraSize:
 SIZES: dict[str, VertebraSize] = {
     # Body, canal and transverse span: Panjabi et al. 1992, Spine 17:299 (lumbar) and 1991, Spine 16:888 (T12), rounded.
     # Facets: Panjabi et al. 1993, Spine 18:1298. Spinous process: Gray's Anatomy, 41st ed., ch. 43 (quadrangular, the
-    # fifth the shortest). Discs: Nissan & Gilad 1986, J Biomech 19:753 (growing from L1 to L5).
+    # fifth the shortest). Discs: Nissan & Gilad 1986, J Biomech 19:753 (growing from L1 to L5). T11, at the cranial edge
+    # of the grid, continues T12.
+    "T11": VertebraSize(21.5, 36.0, 30.0, 20.5, 17.5, 50.0, 25.0, 11.5, 4.0),
     "T12": VertebraSize(22.7, 39.0, 31.0, 22.2, 18.1, 46.9, 27.0, 12.0, 4.5),
     "L1": VertebraSize(23.8, 41.2, 34.1, 23.7, 19.0, 71.2, 30.0, 13.0, 5.5),
     "L2": VertebraSize(24.3, 42.6, 34.6, 23.8, 18.2, 76.1, 31.0, 13.5, 6.5),
@@ -58,8 +60,8 @@ SIZES: dict[str, VertebraSize] = {
     "L5": VertebraSize(22.9, 47.3, 34.7, 27.1, 19.7, 92.5, 20.0, 22.0, 6.5),
 }
 
-_DISC_SHARE = {"L5": 0.25, "L4": 0.17, "L3": 0.14, "L2": 0.10, "L1": 0.08, "T12": 0.02}
-_BODY_SHARE = {"L5": 0.15, "L4": 0.06, "L3": 0.02, "L2": 0.0, "L1": 0.03, "T12": -0.05}
+_DISC_SHARE = {"L5": 0.25, "L4": 0.17, "L3": 0.14, "L2": 0.10, "L1": 0.08, "T12": 0.02, "T11": 0.0}
+_BODY_SHARE = {"L5": 0.15, "L4": 0.06, "L3": 0.02, "L2": 0.0, "L1": 0.03, "T12": -0.05, "T11": -0.05}
 """Shares of the lordosis in the disc below a vertebra and in its body: most is lumbosacral (Been et al. 2010, Spine
 35:E1140)."""
 
@@ -73,7 +75,7 @@ class Vertebra:
     """A vertebra in place.
 
     Attributes:
-        name: T12 to L5.
+        name: T11 to L5.
         index: its place in LEVELS.
         size: dimensions [mm], to be multiplied by ``scale``.
         scale: of this vertebra, in metres a millimetre.
@@ -103,7 +105,7 @@ class SpineLayout:
     """The spine of a subject in the anatomical frame.
 
     Attributes:
-        vertebrae: T12 to L5.
+        vertebrae: T11 to L5.
         sacrum_s, sacrum_a: (n,) profile of the sacral laminae in the midline, caudal to cranial [m].
         curve: amplitude of the lateral curve [m].
     """

@@ -105,8 +105,8 @@ def contact_pose(
 ) -> Array:
     """Pose (4, 4) of ``us_probe`` in the patient frame when it rests on the skin over (x, y) with a force [N].
 
-    The probe follows three quarters of the skin's lateral slope, as a compliant robot does; what is left opens a gap
-    under one edge far from the midline. Errors of the hand come on top [rad]: ``tilt`` about the patient's x axis
+    The probe follows a share of the skin's lateral slope (``following``), as a compliant robot does; what is left opens
+    a gap under one edge far from the midline. A torso that lies rolled turns under the probe likewise. Errors of the hand come on top [rad]: ``tilt`` about the patient's x axis
     (towards an edge of the array), ``pitch`` about the array (the plane leans along the spine), ``yaw`` about the beam.
 
     Raises:
@@ -119,7 +119,9 @@ def contact_pose(
         )
     reach = 0.010
     heights = sample(phantom.skin, [x, x, x], [y - reach, y, y + reach])
-    angle = 0.75 * np.arctan2(heights[2] - heights[0], 2 * reach) + tilt
+    record = phantom.record
+    slope = np.arctan2(heights[2] - heights[0], 2 * reach) + record.roll
+    angle = record.following * slope - record.roll + tilt
     pose = probe_pose(x, y, float(heights[1]) + indentation(phantom, x, y, contact_force))
     following = Rotation.from_rotvec([angle, 0.0, 0.0]).as_matrix()
     by_hand = Rotation.from_euler("XZ", [pitch, yaw]).as_matrix()

@@ -14,7 +14,8 @@ and what it leaves open:
 4. Input: the columns of the array, by default at 96 x 96 pixels; weights start at random (no ImageNet).
 5. Augmentation: that of the stop classifier, rotations and resized crops as in the paper's, and shifts, contrast and
    mirror images, on which up and down change places.
-6. AdamW, weight decay 0.01, one cycle of the learning rate; forward passes of the training in bfloat16.
+6. AdamW, weight decay 0.01, one cycle of the learning rate; forward passes of the training in bfloat16 where the
+   machine computes in it.
 7. Between epochs of equal median validation reachability the lower validation loss decides.
 
 Every random number follows from the seed and the number of the update, so a run that was killed ends, on one torch
@@ -42,6 +43,7 @@ from us_nav_agent.training.experiment import ClassificationExperiment
 from us_nav_agent.training.run_folder import (
     Report,
     TrainProgress,
+    computes_in_bfloat16,
     device,
     note_on,
     save_torch,
@@ -101,7 +103,7 @@ class _Learner:
         pictures = augment_frames(torch.from_numpy(frames).unsqueeze(1), record).to(device())
         wanted = augment_labels(torch.from_numpy(labels), record).to(device())
         self.network.train()
-        with torch.autocast(device(), dtype=torch.bfloat16):
+        with torch.autocast(device(), dtype=torch.bfloat16, enabled=computes_in_bfloat16()):
             logits = self.network(pictures)
         loss = functional.cross_entropy(logits.float(), wanted)
         self.optimizer.zero_grad()
