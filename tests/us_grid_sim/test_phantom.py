@@ -276,6 +276,15 @@ def test_a_rolled_torso_lies_turned_under_a_probe_that_does_not_follow_it(phanto
     assert turn(roll=0.08, following=0.75) == pytest.approx(0.02, abs=1e-3)
 
 
+@given(x=st.floats(-0.14, 0.14), y=st.floats(-0.10, 0.10), tilt=st.floats(-0.3, 0.3))
+def test_the_probe_is_nowhere_pressed_in_deeper_than_skin_gives_way(
+    phantom: Phantom, x: float, y: float, tilt: float
+) -> None:
+    pose = contact_pose(phantom, x, y, 2.0, tilt)
+    face = [pose @ [u, 0.0, 0.0, 1.0] for u in np.linspace(-PROBE_WIDTH / 2, PROBE_WIDTH / 2, 41)]
+    assert max(p[2] - float(sample(phantom.skin, p[0], p[1])) for p in face) < 0.014
+
+
 def test_errors_of_the_hand_turn_the_probe_about_its_own_axes(phantom: Phantom) -> None:
     errors: list[dict[str, float]] = [{}, {"pitch": 0.1}, {"yaw": 0.1}, {"tilt": 0.1}]
     straight, pitched, yawed, tilted = (contact_pose(phantom, 0.0, 0.0, 1.0, **error)[:3, :3] for error in errors)

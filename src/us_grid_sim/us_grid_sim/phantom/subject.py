@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.geometry import probe_pose
+from us_grid_sim.geometry import PROBE_WIDTH, probe_pose
 from us_grid_sim.phantom.build import JUNCTION_X, Structure, anatomical, build_volume
 from us_grid_sim.phantom.record import SubjectRecord
 from us_grid_sim.phantom.volume import LOWER, SHAPE, SPACING, Volume
@@ -19,6 +19,8 @@ INDENTATION_PER_NEWTON = 0.0015
 """How far a light force presses the probe into the mean back [m/N]."""
 _SOFT = 0.5
 """Share of the soft tissue over bone by which it can at most be indented."""
+_DEEPEST_EDGE = 0.012
+"""No part of the probe's face is pressed deeper into the skin than this [m]."""
 _RIGID_DEPTH = 0.060
 """Deeper than this the tissue does not move, with or without bone [m]."""
 
@@ -106,8 +108,10 @@ def contact_pose(
     """Pose (4, 4) of ``us_probe`` in the patient frame when it rests on the skin over (x, y) with a force [N].
 
     The probe follows a share of the skin's lateral slope (``following``), as a compliant robot does; what is left opens
-    a gap under one edge far from the midline. A torso that lies rolled turns under the probe likewise. Errors of the hand come on top [rad]: ``tilt`` about the patient's x axis
-    (towards an edge of the array), ``pitch`` about the array (the plane leans along the spine), ``yaw`` about the beam.
+    a gap under one edge far from the midline. A torso that lies rolled turns under the probe likewise. Errors of the
+    hand come on top [rad]: ``tilt`` about the patient's x axis (towards an edge of the array), ``pitch`` about the
+    array (the plane leans along the spine), ``yaw`` about the beam. Where the skin bulges beside the probe's middle, as
+    beside a deep furrow, it holds the probe off.
 
     Raises:
         UsGridSimError: (x, y) lies beyond the subject's back, or a value is not finite.
@@ -126,6 +130,9 @@ def contact_pose(
     following = Rotation.from_rotvec([angle, 0.0, 0.0]).as_matrix()
     by_hand = Rotation.from_euler("XZ", [pitch, yaw]).as_matrix()
     pose[:3, :3] = following @ pose[:3, :3] @ by_hand
+    face = pose[:3, 3] + np.linspace(-0.5, 0.5, 5)[:, None] * PROBE_WIDTH * pose[:3, 0]
+    depth = face[:, 2] - sample(phantom.skin, face[:, 0], face[:, 1])
+    pose[2, 3] -= max(float(depth.max()) - _DEEPEST_EDGE, 0.0)
     return pose
 
 
