@@ -20,7 +20,7 @@ from us_grid_sim.phantom.record import SubjectRecord
 from us_grid_sim.phantom.tissue import MUSCLES, Tissue, table
 from us_grid_sim.phantom.volume import Field, soft_tissue
 
-TISSUE_STEP = 2
+TISSUE_STEP = 3
 """The tissue is followed in steps of so many samples: interfaces are found between the steps, to a fraction."""
 REFLECTION = 60.0
 """Echo of a perfect plane reflector against the speckle of muscle: 35 dB."""
@@ -143,6 +143,15 @@ _BORDERS: tuple[tuple[float, dict[Field, float], float], ...] = (
 reflection."""
 
 
+def _border_tables() -> tuple[Tensor, Tensor, Tensor]:
+    """Values (borders, 1), weights (borders, Field) and least reflections (borders,) of _BORDERS."""
+    weights = torch.tensor([[border.get(field, 0.0) for field in Field] for _, border, _ in _BORDERS])
+    return torch.tensor([[value] for value, _, _ in _BORDERS]), weights, torch.tensor([least for *_, least in _BORDERS])
+
+
+_BORDER_TABLES = _border_tables()
+
+
 def propagate(fields: Tensor, bone: Tensor, texture: Tensor, tissues: Tissues, spacing: float) -> Passage:
     """Follow the pulses of n frames down their lines.
 
@@ -182,30 +191,23 @@ def _soft_borders(
     """Interfaces of soft tissue in the image plane, and their reflection coefficients."""
     changes = (label[..., 1:] != label[..., :-1]) & ~in_bone[..., 1:]
     frame, line, step = changes.nonzero(as_tuple=True)
-    upper, lower = fields[:, frame, line, step], fields[:, frame, line, step + 1]
-    part = torch.full_like(upper[0], 0.5)
-    cosine = torch.ones_like(part)
-    least = torch.zeros_like(part)
+    value, weights, sheet = (table.to(fields.device) for table in _BORDER_TABLES)
+    upper, lower = (weights @ fields[:, frame, line, at] - value for at in (step, step + 1))
+    crossed = (upper < 0.0) != (lower < 0.0)
     # Where several borders are crossed within a step, the first in the list decides.
-    for value, weights, sheet in reversed(_BORDERS):
-        a, b = (_weighted(side, weights) - value for side in (upper, lower))
-        crossed = (a < 0.0) != (b < 0.0)
-        change = (a - b).abs().clamp(min=1e-9)
-        part = torch.where(crossed, a.abs() / change, part)
-        steepness = spacing * sum(weights.values())
-        cosine = torch.where(crossed, change / steepness, cosine)
-        least = torch.where(crossed, sheet, least)
+    border = crossed.to(torch.uint8).argmax(dim=0, keepdim=True)
+    a, b, known = (table.gather(0, border).squeeze(0) for table in (upper, lower, crossed))
+    border = border.squeeze(0)
+    change = (a - b).abs().clamp(min=1e-9)
+    part = torch.where(known, a.abs() / change, 0.5)
+    cosine = torch.where(known, change / (spacing * weights.sum(dim=1)[border]), 1.0)
+    least = torch.where(known, sheet[border], 0.0)
     first, second = (tissues.impedance[label[frame, line, at].long()] for at in (step, step + 1))
     coefficient = torch.maximum(((second - first) / (second + first)).abs(), least)
     # Above the skin there is the transducer and its gel, not air: the coupling says what passes.
     coefficient = torch.where(label[frame, line, step] == int(Tissue.AIR), 0.05, coefficient)
     amplitude = coefficient * reflected_share(cosine)
     return Reflections(frame, line, step + part, amplitude), coefficient
-
-
-def _weighted(fields: Tensor, weights: dict[Field, float]) -> Tensor:
-    """Sum of fields (Field, m) by their weights."""
-    return torch.stack([weight * fields[field] for field, weight in weights.items()]).sum(0)
 
 
 def _bone_borders(

@@ -12,7 +12,7 @@ from us_grid_sim.bmode.display import Display, Receiver, scan_convert
 from us_grid_sim.bmode.point_spread import PointSpread
 from us_grid_sim.bmode.propagation import TISSUE_STEP, Passage, Tissues, db, propagate
 from us_grid_sim.bmode.scatterers import CELL, PER_EDGE, SUBSLICE, Scatterers, echo, make_scatterers
-from us_grid_sim.bmode.texture import make_texture, read_texture
+from us_grid_sim.bmode.texture import fibre_angles, make_texture, read_texture
 from us_grid_sim.bmode.transducer import Transducer
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.phantom.plane import Plane, Press, line_positions, nodes, sample_depths
@@ -33,7 +33,7 @@ _TOUCH = 0.15
 """Contact force at which two thirds of the pulse get across [N]."""
 _DEEPEST = 0.99 * FAR
 """Deeper below the skin [m] no probe can be; distances end there."""
-_GEL = 0.0010
+_GEL = 0.0020
 """Gap that the gel fills [m]."""
 _GAP = 0.0003
 """Gap of air that takes the pulse away [m]."""
@@ -65,6 +65,7 @@ class Renderer:
         amplitude = None if scatterers.amplitude is None else scatterers.amplitude.to(device)
         self._scatterers = Scatterers(scatterers.offsets.to(device), amplitude)
         self._texture = make_texture(record.speckle_seed + 1).to(device)
+        self._fibres = fibre_angles(record.pennation).to(device)
         self._tissues = Tissues.of(record, self.transducer, device)
         self._spread = PointSpread(self.transducer, device)
         self.receiver = Receiver(Display(gain=record.gain), self.transducer, record.speckle_seed + 2, device)
@@ -141,12 +142,7 @@ class Renderer:
         bone = torch.stack([beside[:, 0], middle[Field.BONE], beside[:, 1]], dim=1)
         side = points[1, :, 1] - self.record.shift_y
         texture = read_texture(
-            self._texture,
-            soft_tissue(middle),
-            side,
-            points[:, :, 1],
-            self.record.pennation,
-            self.record.fascicle,
+            self._texture, self._fibres, soft_tissue(middle), side, points[:, :, 1], self.record.fascicle
         )
         stack = torch.cat([middle.movedim(0, 1), bone, texture.unsqueeze(1)], dim=1)
         size = (self.transducer.lines, self._steps)

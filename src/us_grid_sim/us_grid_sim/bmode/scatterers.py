@@ -107,11 +107,12 @@ def _image_rows(poses: Tensor, press: Press, lateral: Tensor, pose: Tensor, inde
 
     def displacement(at: Tensor, down: Tensor) -> Tensor:
         local = Press(*(field[pose, at].unsqueeze(1) for field in vars(press).values()))
-        return local.displacement((down + local.indentation[:, 0]).unsqueeze(1)).squeeze(1)
+        return local.displacement((down + local.indentation).unsqueeze(1)).squeeze(1)
 
-    down = centre[:, 2]
-    here, next_line = displacement(line, down), displacement(line + 1, down)
-    along = (displacement(line, down + step) - displacement(line, down - step)) / (2 * step)
+    down = centre[:, 2:]
+    above, here, below = displacement(line, down + step * torch.tensor([-1.0, 0.0, 1.0], device=down.device)).T
+    next_line = displacement(line + 1, down).squeeze(1)
+    along = (below - above) / (2 * step)
     across = (next_line - here) / (lateral[1] - lateral[0])
     here = here + across * (centre[:, 0] - lateral[line])
     axes = poses[:, :3, :3].mT.clone()
@@ -183,7 +184,7 @@ def _add_up(
     side = out * narrow
     # Which part of the slice, and where in it: the margins of the level repeat its border.
     look = side.round().clamp_(-1.0, 1.0).to(torch.int32).add_(1).mul_(lines).add_(line.clamp(0, lines - 1)).mul_(steps)
-    look += row.clamp(0, samples - 1).div_(samples // steps, rounding_mode="floor")
+    look += (sample * (steps / samples)).clamp_(0, steps - 1).to(torch.int32)
     width, height = lines + 4, samples + 2
     target = line.add_(2).mul_(height).add_(row).add_(1)
     if pose is not None:

@@ -5,6 +5,8 @@ it is zero, sheets that close around lobules; the perimysium of muscle is where 
 of which a transverse frame shows dots and short strokes.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -34,29 +36,31 @@ def collagen(field: Tensor, is_muscle: Tensor) -> Tensor:
     return torch.where(is_muscle, torch.sigmoid((field - 1.0) / 0.18), torch.exp(-((field / 0.18) ** 2)))
 
 
+def fibre_angles(pennation: float) -> Tensor:
+    """(number of tissues,) angles of the fibres against the spine, ``pennation`` times the mean; NaN: no muscle."""
+    return torch.tensor([pennation * FIBRE_ANGLE.get(tissue, math.nan) for tissue in Tissue])
+
+
 def read_texture(
-    field: Tensor, label: Tensor, side: Tensor, place: Tensor, pennation: float = 1.0, scale: float = 1.0
+    field: Tensor, angles: Tensor, label: Tensor, side: Tensor, place: Tensor, scale: float = 1.0
 ) -> Tensor:
     """The field's value where the tissue is ``label``; same shape.
 
     Args:
         field: of :func:`make_texture`.
+        angles: of :func:`fibre_angles`.
         label: Tissue.
         side: negative left of the spine, positive right of it.
         place: (3, ...) in the patient frame [m].
-        pennation: scale of the angles of the fibres.
         scale: of fascicles and lobules.
     """
-    angles = torch.zeros(len(Tissue), device=field.device)
-    muscle = torch.zeros(len(Tissue), device=field.device)
-    for tissue, of_fibres in FIBRE_ANGLE.items():
-        angles[tissue], muscle[tissue] = pennation * of_fibres, 1.0
-    index = label.long()
-    angle, is_muscle = angles[index] * -torch.sign(side), muscle[index]
+    angle = angles[label.long()]
+    is_muscle = ~angle.isnan()
+    angle = angle.nan_to_num_().mul_(-torch.sign(side))
     along = place[0] * torch.cos(angle) + place[1] * torch.sin(angle)
     across = place[1] * torch.cos(angle) - place[0] * torch.sin(angle)
     points = [
-        p / torch.where(is_muscle > 0, scale * muscle_spacing, scale * fat_spacing)
+        p / torch.where(is_muscle, scale * muscle_spacing, scale * fat_spacing)
         for p, muscle_spacing, fat_spacing in zip((along, across, place[2]), _MUSCLE, _FAT, strict=True)
     ]
     return _read_periodic(field, points)

@@ -31,27 +31,23 @@ class Press:
     Attributes:
         indentation: (n, m) of the face into the skin along the beam [m]; negative: the gap between them.
         fat: (n, m) thickness of skin and fat [m].
-        total: (n, m) compliance between skin and bone, :meth:`compliance` at the rigid depth.
         rigid: (n, m) depth of what does not move [m].
     """
 
     indentation: Tensor
     fat: Tensor
-    total: Tensor
     rigid: Tensor
 
-    @staticmethod
-    def compliance(r: Tensor, fat: Tensor) -> Tensor:
-        """Integral of compliance times stress from the skin to depth r [m]."""
-        in_fat = torch.log1p(torch.minimum(r, fat) / _SPREAD)
-        below = torch.log1p(torch.maximum(r, fat) / _SPREAD) - torch.log1p(fat / _SPREAD)
-        return _SPREAD * (in_fat + _MUSCLE_COMPLIANCE * below)
-
     def displacement(self, r: Tensor) -> Tensor:
-        """w(r) [m] at depths r (n, m, ...) below the skin [m]."""
+        """w(r) [m] at depths r (n, m, ...) below the skin [m].
+
+        The compliance times the stress 1 / (1 + r / _SPREAD), added up from the skin to r, against the same down to the
+        rigid depth.
+        """
         shape = (*self.fat.shape, *[1] * (r.dim() - 2))
-        fat, total, rigid = (p.view(shape) for p in (self.fat, self.total, self.rigid))
-        share = self.compliance(torch.minimum(r.clamp(min=0.0), rigid), fat) / total
+        fat, rigid = (torch.log1p(depth.view(shape) / _SPREAD) for depth in (self.fat, self.rigid))
+        through = torch.minimum(torch.log1p(r.clamp(min=0.0) / _SPREAD), rigid)
+        share = _compliance(through, fat) / _compliance(rigid, fat)
         return self.indentation.clamp(min=0.0).view(shape) * (1.0 - share)
 
     def material_depth(self, depth: Tensor) -> Tensor:
@@ -61,6 +57,11 @@ class Press:
         for _ in range(4):
             r = depth + delta - self.displacement(r)
         return r
+
+
+def _compliance(through: Tensor, fat: Tensor) -> Tensor:
+    """Of the tissue from the skin on, all depths as log(1 + depth / _SPREAD)."""
+    return torch.minimum(through, fat) + _MUSCLE_COMPLIANCE * torch.relu(through - fat)
 
 
 class Plane:
@@ -83,7 +84,7 @@ class Plane:
         distances = self.volume.read(face[:, 0], face[:, 1], face[:, 2])
         fat, rigid = self._read_maps(face[:, 0], face[:, 1])
         rigid = torch.maximum(rigid, fat + 0.002)
-        return Press(distances[Field.SKIN], fat, Press.compliance(rigid, fat), rigid)
+        return Press(distances[Field.SKIN], fat, rigid)
 
     def _read_maps(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Fat and rigid depth [m] at (x, y), bilinearly."""

@@ -49,8 +49,8 @@ class VertebraSize:
 SIZES: dict[str, VertebraSize] = {
     # Body, canal and transverse span: Panjabi et al. 1992, Spine 17:299 (lumbar) and 1991, Spine 16:888 (T12), rounded.
     # Facets: Panjabi et al. 1993, Spine 18:1298. Spinous process: Gray's Anatomy, 41st ed., ch. 43 (quadrangular, the
-    # fifth the shortest). Discs: Nissan & Gilad 1986, J Biomech 19:753 (growing from L1 to L5). T11, at the cranial edge
-    # of the grid, continues T12.
+    # fifth the shortest). Discs: Nissan & Gilad 1986, J Biomech 19:753 (growing from L1 to L5). T11, at the cranial
+    # edge of the grid, continues T12.
     "T11": VertebraSize(21.5, 36.0, 30.0, 20.5, 17.5, 50.0, 25.0, 11.5, 4.0),
     "T12": VertebraSize(22.7, 39.0, 31.0, 22.2, 18.1, 46.9, 27.0, 12.0, 4.5),
     "L1": VertebraSize(23.8, 41.2, 34.1, 23.7, 19.0, 71.2, 30.0, 13.0, 5.5),

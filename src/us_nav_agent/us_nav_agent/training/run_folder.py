@@ -93,5 +93,5 @@ def computes_in_bfloat16() -> bool:
     float32.
     """
     if device() == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
