@@ -30,10 +30,11 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# ROS 2 tests start processes and wait for wall-clock deadlines: one after the other. The rest shares the cores.
+# ROS 2 tests start processes and wait for wall-clock deadlines: one after the other. The rest shares the cores, a torch
+# thread each.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ros and not benchmark"
-	$(BIN)/python -m pytest -m "ros and not benchmark"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not ros and not benchmark"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "ros and not benchmark"
 
 figures: setup
 	@$(BIN)/python tools/figures.py

@@ -176,7 +176,8 @@ class _Variates:
 def sample_subject(seed: int, index: int = 0) -> SubjectRecord:
     """Sample subject ``index`` of the cohort ``seed``: adults, both sexes.
 
-    Sources of the spreads: :func:`_skeleton` and :func:`_soft_tissue`; the last group is the scanner's.
+    Sources of the spreads: :func:`_skeleton` and :func:`_soft_tissue`; the last group is the scanner's. Clutter was -30
+    to 0 dB in five volunteers (Lediju et al. 2008, Ultrason Imaging 30:151).
     """
     rng = np.random.default_rng([seed, index])
     draw = _Variates(rng)
@@ -243,7 +244,11 @@ def _soft_tissue(draw: _Variates) -> dict[str, float | int]:
     30 mm and more (Kim et al. 2016, Medicine 95:e3061: skin to fascia); skin 2 mm of it. Paraspinal muscle area varies
     by 15 to 20 % between people and by up to 10 % between sides (Stokes et al. 2005, Man Ther 10:116); fat takes up to
     half of an adult's lower multifidus (Kjaer et al. 2007, BMC Med 5:2). Torso breadth: 0.28 to 0.37 m (Gordon et al.
-    2014, ANSUR II). Attenuation of one tissue varies by about 15 % (Duck 1990, ch. 4).
+    2014, ANSUR II). Attenuation of one tissue varies by about 15 % (Duck 1990, ch. 4). The muscles of the flank vary by
+    20 to 25 % (Rankin et al. 2006, Muscle Nerve 34:320), the fibres of the multifidus between 15 and 20 degrees
+    (Macintosh & Bogduk 1986, Clin Biomech 1:205), fascicles between 1 and 3 mm (Gray's Anatomy, ch. 5). Unevenness:
+    :mod:`us_grid_sim.phantom.unevenness`. A trunk turned by up to 5 degrees is normal (Bunnell 1984, J Bone Joint Surg
+    Am 66:1381). How the probe follows the skin is the robot's compliance: assumed.
     """
     body_mass_index = draw.positive(24.5, 0.14)
     excess = body_mass_index - 24.5
