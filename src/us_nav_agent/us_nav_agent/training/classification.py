@@ -11,7 +11,8 @@ and what it leaves open:
 3. Balance: none, an epoch takes every labelled frame once. Classes drawn evenly make a stop five times as likely as it
    is, and one wrong stop ends a run: after one epoch on simulated subjects the median validation reachability was 74 %
    with balance, 92 % without.
-4. Input: the columns of the array, by default at the 64 x 64 pixels of the small MS-DQN; weights start at random (no ImageNet).
+4. Input: the columns of the array, by default at the 64 x 64 pixels of the small MS-DQN; weights start at random (no
+   ImageNet).
 5. Augmentation: that of the stop classifier, rotations and resized crops as in the paper's, and shifts, contrast and
    mirror images, on which up and down change places.
 6. AdamW, weight decay 0.01, one cycle of the learning rate; forward passes of the training in bfloat16 where the
