@@ -25,7 +25,6 @@ import torch
 from rich.progress import track
 from torch import nn
 from torch.nn import functional
-
 from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.dataset.synth import SweepRecord, sample_sweep
@@ -48,7 +47,10 @@ RECORDS: dict[str, dict[str, float]] = {
     "even": {"unevenness": 0.0, "flank": 1.0},
     "clear": {"haze": -7.0},
     "posture": {"roll": 0.0, "following": 0.75},
-    "tissue": {"pennation": 1.0, "fascicle": 1.0, "septa": 1.0, "echo_fat": 0.0, "echo_muscle": 0.0, "attenuation": 1.0},
+    "tissue": {
+        **dict.fromkeys(("pennation", "fascicle", "septa", "attenuation"), 1.0),
+        **dict.fromkeys(("echo_fat", "echo_muscle"), 0.0),
+    },
 }
 TURNED: dict[str, float] = {"held": 0.0, "swaying": 2.0}
 
