@@ -9,6 +9,7 @@ import torch
 from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.dataset.synth import cohort_record
 from us_grid_sim.geometry import FRAME_WIDTH, PIXEL_SIZE, PROBE_WIDTH
+from us_grid_sim.phantom.record import LEVELS
 from us_grid_sim.phantom.spine import lay_out
 from us_grid_sim.phantom.subject import JUNCTION_X, contact_pose
 
@@ -19,12 +20,12 @@ LEFT = (FRAME_WIDTH - WIDTH) // 2
 def places(renderer: Renderer) -> dict[str, tuple[float, float]]:
     """(s, t) of each view in the anatomical frame [m]."""
     layout = lay_out(renderer.record)
-    third = layout.vertebrae[3]
+    third, fifth = (layout.vertebrae[LEVELS.index(name)] for name in ("L3", "L5"))
     length = layout.sacrum_length
     return {
         "S2": (layout.sacrum_s[-1] - 0.39 * length, 0.0),
         "S4": (layout.sacrum_s[-1] - 0.74 * length, 0.0),
-        "L5 spinous process": (layout.vertebrae[5].place(-10, 0, -40)[0], 0.0),
+        "L5 spinous process": (fifth.place(-10, 0, -40)[0], 0.0),
         "L3 spinous process": (third.place(-10, 0, -45)[0], 0.0),
         "L3 laminae and facets": (third.place(8, 0, -25)[0], 0.0),
         "L3 transverse process": (third.place(5, 0, -12)[0], 0.035),
