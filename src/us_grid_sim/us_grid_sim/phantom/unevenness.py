@@ -30,7 +30,6 @@ class Uneven(IntEnum):
     MULTIFIDUS = 3
     DEEP = 4
     WALL = 5
-    CREST = 6
 
 
 def uneven(what: Uneven, s: Array, t: Array, record: SubjectRecord) -> Array:
