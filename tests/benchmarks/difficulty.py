@@ -7,6 +7,7 @@
     python tests/benchmarks/difficulty.py tissue       fibres, fascicles, septa, echo and attenuation of the mean
     python tests/benchmarks/difficulty.py held         no error of the hand, no lift-off
     python tests/benchmarks/difficulty.py swaying      twice the errors of the hand
+    python tests/benchmarks/difficulty.py plain        the cohort as it is, learnt without augmentation
 
 Each takes some five minutes on two cores: one frame a bin of 39 subjects, of which 25 train and the last ten, with good
 contact, test a ResNet of 0.7 million weights at 64 x 64 pixels. It is for comparing variants with one another; the
@@ -103,7 +104,7 @@ class Classifier(nn.Module):
         return logits
 
 
-def train(grids: list[PreprocessedGrid]) -> Classifier:
+def train(grids: list[PreprocessedGrid], augmented: bool) -> Classifier:
     """Learn on one frame a bin."""
     torch.manual_seed(0)
     network, walks = Classifier(), Walks.on(grids)
@@ -114,9 +115,10 @@ def train(grids: list[PreprocessedGrid]) -> Classifier:
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     for _ in track(range(updates), "training"):
         batch = rng.choice(len(labels), BATCH, replace=False)
-        record = sample_augmentation(BATCH, generator)
-        pictures = augment_frames(torch.from_numpy(walks.frames[numbers[batch]]).unsqueeze(1), record)
-        wanted = augment_labels(torch.from_numpy(labels[batch]), record)
+        pictures, wanted = torch.from_numpy(walks.frames[numbers[batch]]).unsqueeze(1), torch.from_numpy(labels[batch])
+        if augmented:
+            record = sample_augmentation(BATCH, generator)
+            pictures, wanted = augment_frames(pictures, record), augment_labels(wanted, record)
         optimizer.zero_grad()
         functional.cross_entropy(network(pictures), wanted).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -141,13 +143,14 @@ def evaluate(network: Classifier, grids: list[PreprocessedGrid]) -> dict[str, fl
 def main() -> None:
     """Make the variant, train, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("variant", choices=["default", *RECORDS, *TURNED])
+    parser.add_argument("variant", choices=["default", *RECORDS, *TURNED, "plain"])
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     arguments = parser.parse_args()
     jobs = [(arguments.variant, index) for index in [*TRAIN, *TEST]]
     with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
         grids = list(track(pool.imap(make_grid, jobs), "rendering", total=len(jobs)))
-    print(json.dumps(evaluate(train(grids[: len(TRAIN)]), grids[len(TRAIN) :])))
+    network = train(grids[: len(TRAIN)], augmented=arguments.variant != "plain")
+    print(json.dumps(evaluate(network, grids[len(TRAIN) :])))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def midline_profile(layout: SpineLayout, record: SubjectRecord) -> tuple[Array, 
     crest_a = layout.lamina(crest_s) - np.array([0.0, 1.0, 1.0, 1.0]) * record.crest_height
     s = np.arange(-0.25, 0.30, _SUBSAMPLE)
     profile = np.interp(s, np.r_[crest_s, tip_s], np.r_[crest_a, tip_a]) - _COVER
-    # Below the sacrum the profile goes on into the cleft, above T12 on along the back.
+    # Below the sacrum the profile goes on into the cleft, above T11 on along the back.
     below, above = s < crest_s[0], s > tip_s[-1]
     profile[below] += 0.35 * (crest_s[0] - s[below])
     profile[above] -= 0.10 * (s[above] - tip_s[-1])

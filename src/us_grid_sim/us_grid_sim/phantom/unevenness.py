@@ -8,15 +8,13 @@ muscle was more than 10 % larger on one side in every third to fifth (Fortin et 
 from enum import IntEnum
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from us_grid_sim.phantom.record import SubjectRecord
-
-Array = npt.NDArray[np.float64]
+from us_grid_sim.phantom.spine import Array
 
 _LENGTH = 0.028
-"""Distance of the random values that are interpolated [m]: about half the length of a vertebral level and more."""
+"""Distance of the random values that are interpolated [m]: a little less than a vertebral level."""
 _LOW = (-0.30, -0.20)
 _KNOTS = (24, 16)
 
