@@ -20,13 +20,17 @@ from us_nav_agent.errors import BagError, UsNavAgentError
 
 LATCHED, LIVE = "latched", "live"
 TOPICS = {
-    "/us/image_raw": (Image, "sensor_msgs/msg/Image", LIVE),
     "/us/image_info": (UltrasoundInfo, "us_nav_interfaces/msg/UltrasoundInfo", LATCHED),
     "/us_nav/decision": (NavDecision, "us_nav_interfaces/msg/NavDecision", LATCHED),
     "/probe/state": (ProbeState, "us_nav_interfaces/msg/ProbeState", LIVE),
     "/diagnostics": (DiagnosticArray, "diagnostic_msgs/msg/DiagnosticArray", LIVE),
+    "/us/image_raw": (Image, "sensor_msgs/msg/Image", LIVE),
 }
-"""What is recorded: type, its name, and how it is subscribed to."""
+"""What is recorded: type, its name, and how it is subscribed to.
+
+The frames come last: sources begin when they see their subscribers, and others learn of the subscriptions of a node in
+the order in which they were made, so nothing of a run is published before the recorder hears all of it.
+"""
 _NEVER = QosTime(0, 0)
 
 
