@@ -27,7 +27,7 @@ _SETTLE = 1.5
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for bag, picture and video.")] = Path("demo"),
     data: Annotated[Path, typer.Option(help="Where the virtual subject is kept.")] = Path("data/demo"),
-    subject: Annotated[int, typer.Option(min=29, help="Index; 29 and above were never trained on.")] = 30,
+    subject: Annotated[int, typer.Option(min=29, help="Index; 29 and above were never trained on.")] = 29,
     start: Annotated[str, typer.Option(help="First bin as row,column.")] = "0,14",
     seed: Annotated[int, typer.Option(min=0, help="Of the frames drawn in the bins.")] = 0,
     model: Annotated[str, typer.Option(help="Name or path of a model.")] = "msdqn-lite",
@@ -50,7 +50,7 @@ def demo(
     steps = read_run(folder / "bag")
     reached = outcome.reached and steps[-1].position in grid.goals
     end = "sacrum reached" if reached else f"sacrum not reached: {_why(outcome, steps)}"
-    title = f"{grid.name} from bin {start}: {end} after {outcome.steps} steps"
+    title = f"{grid.name} from bin {start}: {end}" + (f" after {outcome.steps} steps" if outcome.reached else "")
     draw_run(steps, grid.goals, title, folder / "run.png")
     write_video(steps, grid.goals, folder / "run.webm")
     content = {
