@@ -10,10 +10,9 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import WrenchStamped
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
-from rclpy._rclpy_pybind11 import RCLError  # rclpy names it nowhere else
 from rclpy.action import ActionServer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from std_srvs.srv import Trigger
@@ -24,6 +23,7 @@ from iiwa_bridge.errors import CommandError, IiwaBridgeError
 from iiwa_bridge.loop import BridgeLoop, LoopConfig
 from iiwa_bridge.plants import make_plant
 from iiwa_bridge.ros.conversions import pose_message, wrench_message
+from iiwa_bridge.ros.shutdown import until_shutdown
 from iiwa_bridge.types import StepCommand, StepResult
 
 _STATE_PERIOD = 1.0 / 30.0
@@ -275,10 +275,8 @@ def _serve_stop(node: BridgeNode) -> None:
     executor.add_node(stopper)
 
     def spin() -> None:
-        try:
+        with until_shutdown():
             executor.spin()
-        except (ExternalShutdownException, KeyboardInterrupt):
-            return
 
     threading.Thread(target=spin, name="emergency stop", daemon=True).start()
 
@@ -289,21 +287,16 @@ def main() -> None:
     node = None
     code = 0
     try:
-        node = BridgeNode()
-        _serve_stop(node)
-        executor = MultiThreadedExecutor(4)
-        executor.add_node(node)
-        while rclpy.ok():
-            executor.spin_once(timeout_sec=0.1)
+        with until_shutdown():
+            node = BridgeNode()
+            _serve_stop(node)
+            executor = MultiThreadedExecutor(4)
+            executor.add_node(node)
+            while rclpy.ok():
+                executor.spin_once(timeout_sec=0.1)
     except IiwaBridgeError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        code = 0
-    except RCLError:
-        # A signal ends the context at once; a callback that was about to publish then finds it gone.
-        if rclpy.ok():
-            raise
     finally:
         if node is not None:
             node.close()
