@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import spatial
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import BINS, PROBE_WIDTH, Bin
 from us_grid_sim.phantom.build import axis
@@ -28,11 +29,12 @@ from us_grid_sim.phantom.subject import (
 )
 from us_grid_sim.phantom.tissue import ACOUSTICS, FIBRE_ANGLE, MUSCLES, Tissue, fibre_direction
 from us_grid_sim.phantom.unevenness import Uneven, uneven
+from us_grid_sim.phantom.vertebra import vertebra
 from us_grid_sim.phantom.volume import FAR, LOWER, SHAPE, SPACING, Field, classify
 
 
-def mean_record(**changes: float) -> SubjectRecord:
-    """The mean adult, straight, centred and symmetric."""
+def mean_record(**changes: float | tuple[float, ...]) -> SubjectRecord:
+    """The mean adult, straight, centred and symmetric, without variants."""
     ones, zeros = (1.0,) * len(LEVELS), (0.0,) * len(LEVELS)
     return dataclasses.replace(
         sample_subject(0), shift_x=0.0, shift_y=0.0, rotation=0.0, size=1.0, lordosis=np.deg2rad(45.0), disc=1.0,
@@ -41,13 +43,25 @@ def mean_record(**changes: float) -> SubjectRecord:
         sacrum_width=1.0, sacrum_length=1.0, crest_height=0.008, foramen=1.0, psis_half_distance=0.045,
         ilium_flare=np.deg2rad(27.0), crest_level=0.045, ilium_tilt=0.0, fat=0.010, fat_lateral=1.6, fat_sacral=1.1,
         gluteal_bulge=0.015, muscle=1.0, asymmetry=0.0, groove=0.005, half_width=0.162, flatness=0.55, stiffness=1.0,
-        flank=1.0, pennation=1.0, fascicle=1.0, roll=0.0, following=0.75, **{"unevenness": 0.0, **changes},
+        flank=1.0, pennation=1.0, fascicle=1.0, roll=0.0, following=0.75,
+        **{"unevenness": 0.0, "sacralised_left": 0.0, "sacralised_right": 0.0, "open_arch": 0.0, "hiatus": 0.80,
+           "tubercles": (1.0,) * 4, **changes},
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def phantom() -> Phantom:
     return build_phantom(mean_record())
+
+
+@pytest.fixture(scope="module")
+def variant() -> Phantom:
+    """The mean adult with all variants at once: each shows at a place of its own."""
+    return build_phantom(
+        mean_record(
+            sacralised_left=0.5, sacralised_right=1.0, open_arch=0.006, hiatus=0.60, tubercles=(1.0, 0.3, 1.0, 1.0)
+        )
+    )
 
 
 def bones_below(phantom: Phantom, s: float, t: float) -> tuple[Structure, float]:
@@ -98,6 +112,45 @@ def test_lordosis_and_sacral_slope_go_together_so_that_every_back_lies_level() -
     assert 0.8 < np.corrcoef(lordosis, slope)[0, 1] < 0.92
     fall = [np.subtract(*(v.origin[2] for v in lay_out(record).vertebrae[:6:5])) for record in records]
     assert np.abs(np.array(fall) - np.mean(fall)).max() < 0.045, "T11 against L4: at 17 degrees, 45 mm over 15 cm"
+
+
+def test_variants_change_no_other_number_of_a_subject() -> None:
+    record = sample_subject(0, 3)
+    assert (record.size, record.ilium_tilt) == (0.9183108097955581, 0.0003335989194405798)
+    assert (record.uneven_seed, record.speckle_seed) == (697169395, 1951630209)
+
+
+def test_variants_are_as_common_as_in_the_literature() -> None:
+    records = [sample_subject(4, index) for index in range(1000)]
+    grades = np.array([(record.sacralised_left, record.sacralised_right) for record in records])
+    transitional = grades.max(axis=1) > 0.0
+    assert 0.09 < transitional.mean() < 0.15
+    worst = grades.max(axis=1)[transitional]
+    assert 0.30 < (worst < 0.7).mean() < 0.54, "Castellvi I"
+    assert (np.abs(worst - np.where(worst < 0.7, 0.55, 0.95)) <= 0.1001).all()
+    assert 0.35 < (grades[transitional].min(axis=1) > 0.0).mean() < 0.65, "on both sides"
+    only_left = (grades[transitional] > 0.0)[:, 0] & (grades[transitional] == 0.0)[:, 1]
+    assert 0.15 < only_left.mean() < 0.35
+    opened = np.array([record.open_arch for record in records if record.open_arch > 0.0])
+    assert 0.09 < len(opened) / 1000 < 0.16
+    assert 0.0029 < opened.min() < 0.005 < 0.008 < opened.max() < 0.0101
+    hiatus = np.array([record.hiatus for record in records])
+    fourth = (hiatus > 0.70) & (hiatus < 0.86)
+    assert 0.62 < fourth.mean() < 0.75, "the apex is at S4"
+    assert 0.13 < (hiatus <= 0.70).mean() < 0.22
+    assert 0.09 < (hiatus >= 0.86).mean() < 0.18
+    tubercles = np.array([record.tubercles for record in records])
+    assert tubercles.shape == (1000, 4)
+    assert 0.22 < tubercles.std() < 0.35
+    assert tubercles.min() > 0.0
+
+
+def test_variants_of_one_kind_go_without_those_of_another() -> None:
+    records = [sample_subject(4, index) for index in range(1000)]
+    grade = np.array([max(record.sacralised_left, record.sacralised_right) for record in records])
+    opened = np.array([record.open_arch for record in records])
+    assert abs(np.corrcoef(grade > 0.0, opened > 0.0)[0, 1]) < 0.1
+    assert abs(np.corrcoef(grade, [record.hiatus for record in records])[0, 1]) < 0.1
 
 
 def test_a_back_is_uneven_by_what_its_record_says() -> None:
@@ -158,6 +211,95 @@ def test_the_sacrum_has_a_crest_and_foramina(phantom: Phantom) -> None:
     assert bones_below(phantom, hole, 0.0155)[1] - bones_below(phantom, hole, 0.009)[1] > 0.004
 
 
+def fifth_lumbar(**changes: float) -> tuple[torch.Tensor, float]:
+    """Distances of the mean adult's L5 [mm] on (c, r, a), r from 58 mm left to right, and their spacing [mm]."""
+    record, spacing = mean_record(**changes), 0.5
+    c, r, a = (torch.arange(low, high + spacing, spacing) for low, high in ((-25, 25), (-58, 58), (-25, 10)))
+    return vertebra((c[:, None, None], r[:, None], a), lay_out(record).vertebrae[-1], record), spacing
+
+
+def height_of_transverse_process(**changes: float) -> float:
+    """The greatest, craniocaudally, of the right one of L5, beyond 34 mm from the midline [mm]."""
+    distance, spacing = fifth_lumbar(**changes)
+    beyond = round((58 + 34) / spacing)
+    return spacing * float((distance[:, beyond:] < 0.0).any(dim=2).sum(dim=0).max())
+
+
+def test_the_transverse_process_of_a_sacralised_fifth_vertebra_is_high() -> None:
+    heights = [height_of_transverse_process(sacralised_right=grade) for grade in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert heights[0] < 13.0
+    assert heights[2] >= 19.0, "Castellvi I"
+    assert heights == sorted(heights)
+    assert max(np.diff(heights)) < 6.0, "smoothly with the grade"
+
+
+def test_each_side_of_the_fifth_vertebra_is_sacralised_for_itself() -> None:
+    normal, left, right = (
+        fifth_lumbar(**side)[0] for side in ({}, {"sacralised_left": 0.8}, {"sacralised_right": 0.8})
+    )
+    middle = normal.shape[1] // 2
+    assert torch.allclose(left, right.flip(1), atol=1e-4)
+    assert torch.equal(left[:, middle:], normal[:, middle:])
+    assert float((normal - left).max()) > 5.0
+
+
+def test_a_wing_is_given_by_distances() -> None:
+    distance, spacing = fifth_lumbar(sacralised_right=1.0)
+    wing = distance[:, round((58 + 32) / spacing) :]
+    lengths = torch.stack(torch.gradient(wing, spacing=spacing)).norm(dim=0)[wing.abs() < 1.0]
+    assert float(lengths.median()) == pytest.approx(1.0, abs=0.1)
+    assert float(lengths.min()) > 0.8
+    assert float(lengths.max()) < 1.35
+
+
+def gap_to_the_ala(phantom: Phantom, side: float) -> float:
+    """From the transverse process of L5 on a side to the sacrum, beyond 30 mm from the midline [m]."""
+    bone = phantom.volume.distances[..., Field.BONE] < 0
+    lateral = torch.from_numpy(side * axis(1) > 0.030)[:, None]
+    process, ala = (
+        (bone & lateral & (phantom.volume.nearest_bone == name)).nonzero().double()
+        for name in (Structure.L5, Structure.SACRUM)
+    )
+    return SPACING * float(spatial.cKDTree(ala.numpy()).query(process.numpy())[0].min())
+
+
+def test_the_wing_of_a_sacralised_vertebra_reaches_the_ala(phantom: Phantom, variant: Phantom) -> None:
+    assert gap_to_the_ala(phantom, 1.0) > 0.008
+    assert 0.003 < gap_to_the_ala(variant, -1.0) < 0.008, "at grade 0.5 it comes near"
+    assert SPACING < gap_to_the_ala(variant, 1.0) <= 0.003, "at grade 1 a narrow joint is left"
+
+
+def depth_on_the_sacrum(phantom: Phantom, part: float, t: float = 0.0) -> float:
+    """Height z of bone at a part of the sacrum's length [m]; the skin goes with the bone, z does not."""
+    layout = lay_out(mean_record())
+    s = float(layout.sacrum_s[-1] - part * layout.sacrum_length)
+    structure, depth = bones_below(phantom, s, t)
+    assert structure is Structure.SACRUM
+    return depth + float(sample(phantom.skin, JUNCTION_X + s, t))
+
+
+def test_an_open_arch_has_no_bone_in_the_midline_of_the_first_sacral_vertebra(
+    phantom: Phantom, variant: Phantom
+) -> None:
+    deeper = {part: depth_on_the_sacrum(variant, part) - depth_on_the_sacrum(phantom, part) for part in (0.06, 0.12)}
+    assert all(step > 0.005 + 0.35 * 0.008 for step in deeper.values()), "neither the crest nor a lamina"
+    beside = [depth_on_the_sacrum(p, 0.10, 0.009) for p in (variant, phantom)]
+    assert beside[0] == pytest.approx(beside[1], abs=0.0005), "the laminae beside the cleft are there"
+    below = [depth_on_the_sacrum(p, 0.25, 0.004) for p in (variant, phantom)]
+    assert below[0] == pytest.approx(below[1], abs=0.001), "the second arch is closed"
+
+
+def test_the_hiatus_begins_where_the_record_says(phantom: Phantom, variant: Phantom) -> None:
+    step = depth_on_the_sacrum(variant, 0.75) - depth_on_the_sacrum(phantom, 0.75)
+    assert step > 0.007, "more than the crest is missing there"
+    assert depth_on_the_sacrum(variant, 0.92) == pytest.approx(depth_on_the_sacrum(phantom, 0.92), abs=0.0005)
+
+
+def test_a_tubercle_can_be_low(phantom: Phantom, variant: Phantom) -> None:
+    lower = depth_on_the_sacrum(variant, 0.32) - depth_on_the_sacrum(phantom, 0.32)
+    assert lower == pytest.approx(0.7 * 0.65 * 0.008, abs=0.001)
+
+
 def test_sacrum_and_ilium_do_not_touch(phantom: Phantom) -> None:
     near = phantom.volume.distances[..., Field.BONE].float() < 0
     sacrum = near & (phantom.volume.nearest_bone == Structure.SACRUM)
@@ -174,8 +316,9 @@ def test_a_symmetric_subject_is_its_mirror_image(phantom: Phantom) -> None:
     assert torch.allclose(distances, distances.flip(1), atol=0.05)
 
 
-def test_distances_are_distances_near_the_surface(phantom: Phantom) -> None:
-    bone = phantom.volume.distances[..., Field.BONE].float() * 1e-3
+@pytest.mark.parametrize("name", ["phantom", "variant"])
+def test_distances_are_distances_near_the_surface(name: str, request: pytest.FixtureRequest) -> None:
+    bone = request.getfixturevalue(name).volume.distances[..., Field.BONE].float() * 1e-3
     gradient = torch.stack(torch.gradient(bone, spacing=SPACING)).norm(dim=0)
     near = bone.abs() < 0.0015
     lengths = gradient[near]

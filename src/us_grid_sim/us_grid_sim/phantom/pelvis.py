@@ -16,7 +16,9 @@ _FORAMINA = ((0.19, 23.5, 8.5, 11.0), (0.39, 15.5, 7.5, 9.0), (0.57, 13.5, 7.0, 
 2023, Korean J Pain 36:98; S2 (29.8 (2.7) mm between both), widths and the distances along the bone: McGrath & Stringer
 2011, Surg Radiol Anat 33:279; S3 and S4 continue them."""
 _TUBERCLES = (0.12, 0.32, 0.52, 0.70)
-"""Where the median crest is highest, as parts of the sacrum's length."""
+"""Where the median crest is highest, S1 to S4, as parts of the sacrum's length."""
+_UNROOFED = 5.0
+"""Where a lamina is missing the surface lies further forward [mm]: about the thickness of the laminae, assumed."""
 _HALF_WIDTH = ([0.0, 0.25, 0.5, 0.75, 0.93, 1.0], [51.8, 50.0, 40.0, 26.0, 18.0, 8.0])
 """Half the sacrum's width [mm] along it: 103.6 mm at the wings."""
 
@@ -32,17 +34,37 @@ def sacrum_surface(s: Array, t: Array, record: SubjectRecord, layout: SpineLayou
         + 0.40 * np.maximum(side - 33.0, 0.0)
         + 12.0 * np.clip((side - 22.0) / 12.0, 0.0, 1.0) * np.clip(1.0 - part / 0.28, 0.0, 1.0)  # wings
     )
-    tubercles = np.max([np.exp(-(((part - at) / 0.065) ** 2)) for at in _TUBERCLES], axis=0)
-    fading = np.clip((0.85 - part) / 0.15, 0.0, 1.0)
-    surface = surface - record.crest_height * fading * (0.35 + 0.65 * tubercles) * np.exp(-((side / 3.6) ** 2))
-    hiatus = np.clip((part - 0.80) / 0.06, 0.0, 1.0) * np.exp(-((side / 5.0) ** 4))
-    surface = surface + 5.0 * k * hiatus
+    surface = surface - _median_crest(part, record) * np.exp(-((side / 3.6) ** 2))
+    hiatus = np.clip((part - record.hiatus) / 0.06, 0.0, 1.0) * np.exp(-((side / 5.0) ** 4))
+    surface = surface + _UNROOFED * k * np.maximum(hiatus, _cleft(part, t, record))
     length = layout.sacrum_length / k
     for at, lateral, width, depth in _FORAMINA:
         radius = width * record.foramen / 2
         away = np.hypot((part - at) * length, side - lateral) / radius
         surface = surface + depth * k * np.exp(-(away**4))
     return np.asarray(surface)
+
+
+def _median_crest(part: Array, record: SubjectRecord) -> Array:
+    """Height of the median crest in the midline [m]: tubercles, fading into the hiatus, none over an open arch."""
+    pairs = zip(record.tubercles, _TUBERCLES, strict=True)
+    tubercles = np.max([scale * np.exp(-(((part - at) / 0.065) ** 2)) for scale, at in pairs], axis=0)
+    fading = np.clip((record.hiatus + 0.05 - part) / 0.15, 0.0, 1.0)
+    if record.open_arch > 0.0:
+        fading = fading * (1.0 - _first_arch(part))
+    return np.asarray(record.crest_height * fading * (0.35 + 0.65 * tubercles))
+
+
+def _cleft(part: Array, t: Array, record: SubjectRecord) -> Array:
+    """Where the arch of S1 is open: 1 within the cleft, 0 beside it."""
+    if record.open_arch == 0.0:
+        return np.zeros_like(part)
+    return np.asarray(_first_arch(part) * np.exp(-((2.0 * t / record.open_arch) ** 4)))
+
+
+def _first_arch(part: Array) -> Array:
+    """1 along the arch of S1, 0 from halfway between the first two tubercles on."""
+    return np.asarray(np.clip((0.22 - part) / 0.05, 0.0, 1.0))
 
 
 def sacrum(point: Point, record: SubjectRecord, surface: Tensor, slope: Tensor, part: Tensor) -> Tensor:

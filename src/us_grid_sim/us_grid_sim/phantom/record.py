@@ -40,6 +40,11 @@ class SubjectRecord:
         sacrum_width, sacrum_length: scales of the sacrum.
         crest_height: height of the median sacral crest at S2 [m].
         foramen: scale of the width of the dorsal foramina.
+        tubercles: (4,) scale of the tubercles S1 to S4 of the median crest, against the crest between them.
+        sacralised_left, sacralised_right: how far a transverse process of L5 has become part of the sacrum: 0 normal,
+            0.5 at least 19 mm high (Castellvi I), 1 a wing that reaches the sacral ala (Castellvi II to IV).
+        open_arch: width of the cleft in an open posterior arch of S1 (spina bifida occulta), 0 where it is closed [m].
+        hiatus: where the sacral hiatus begins, as a part of the sacrum's length.
         psis_half_distance: of the posterior superior iliac spines from the midline [m].
         ilium_flare: slope of the gluteal surface of the ilium below its crest, against the parallel plane [rad].
         crest_level: highest point of the iliac crests above the lumbosacral junction [m].
@@ -94,6 +99,11 @@ class SubjectRecord:
     sacrum_length: float
     crest_height: float
     foramen: float
+    tubercles: tuple[float, ...]
+    sacralised_left: float
+    sacralised_right: float
+    open_arch: float
+    hiatus: float
     psis_half_distance: float
     ilium_flare: float
     crest_level: float
@@ -166,6 +176,9 @@ class _Variates:
         """Log-normal: ``spread`` is the deviation of the logarithm."""
         return float(median * np.exp(self.normal(0.0, spread)))
 
+    def happens(self, probability: float) -> bool:
+        return bool(self._rng.random() < probability)
+
     def seed(self) -> int:
         return int(self._rng.integers(2**31))
 
@@ -176,8 +189,8 @@ class _Variates:
 def sample_subject(seed: int, index: int = 0) -> SubjectRecord:
     """Sample subject ``index`` of the cohort ``seed``: adults, both sexes.
 
-    Sources of the spreads: :func:`_skeleton` and :func:`_soft_tissue`; the last group is the scanner's. Clutter was -30
-    to 0 dB in five volunteers (Lediju et al. 2008, Ultrason Imaging 30:151).
+    Sources of the spreads: :func:`_skeleton`, :func:`_variants` and :func:`_soft_tissue`; the last group is the
+    scanner's. Clutter was -30 to 0 dB in five volunteers (Lediju et al. 2008, Ultrason Imaging 30:151).
     """
     rng = np.random.default_rng([seed, index])
     draw = _Variates(rng)
@@ -189,6 +202,8 @@ def sample_subject(seed: int, index: int = 0) -> SubjectRecord:
         shift_y=draw.normal(0.0, 0.009),
         rotation=draw.normal(0.0, np.deg2rad(3.0)),
         **_skeleton(draw),  # type: ignore[arg-type]
+        # From a generator of their own: all other numbers of a subject stay what they are without the variants.
+        **_variants(_Variates(np.random.default_rng([seed, index, 1]))),  # type: ignore[arg-type]
         **_soft_tissue(draw),  # type: ignore[arg-type]
         gain=draw.normal(0.0, 3.0),
         haze=draw.normal(0.0, 7.0),
@@ -234,6 +249,30 @@ def _skeleton(draw: _Variates) -> dict[str, float | tuple[float, ...]]:
         "ilium_flare": draw.normal(np.deg2rad(27.0), np.deg2rad(5.0)),
         "crest_level": draw.normal(0.045, 0.010),
         "ilium_tilt": draw.normal(0.0, 0.004),
+    }
+
+
+def _variants(draw: _Variates) -> dict[str, float | tuple[float, ...]]:
+    """Variants of the lumbosacral junction.
+
+    Transitional vertebrae: 12 % of people, 4 to 30 % between studies (Konin & Walz 2010, AJNR 31:1778), 18 % in Nardo
+    et al. 2012, Radiology 265:497; we make all of them sacralised fifth lumbar vertebrae. 42 % are of Castellvi's type
+    I, 41 % II, the rest III and IV (Nardo et al. 2012); from II on the grade is about 1: how the wing and the ala are
+    joined is not told apart. That half of them have it on both sides is assumed. Open arch of S1: 12.4 % (Eubanks &
+    Cheruvu 2009, Spine 34:1539), some 3 to 10 mm wide (assumed). Apex of the hiatus: at S4 in two thirds, at S3 in 15
+    to 20 %, at S5 in 10 to 15 % (Sekiguchi et al. 2004, Clin Anat 17:51), as one normal variate along the sacrum, on
+    which S4 reaches from 0.70 to 0.86. The tubercles of the crest are irregular; by how much is assumed.
+    """
+    # All are drawn for everybody, so that no variant changes what is drawn for another.
+    transitional, both, right = draw.happens(0.12), draw.happens(0.5), draw.happens(0.5)
+    grade = draw.normal(0.55, 0.05) if draw.happens(0.42) else draw.normal(0.95, 0.025)
+    opened, width = draw.happens(0.124), draw.normal(0.0065, 0.00175)
+    return {
+        "sacralised_left": grade if transitional and (both or not right) else 0.0,
+        "sacralised_right": grade if transitional and (both or right) else 0.0,
+        "open_arch": width if opened else 0.0,
+        "hiatus": draw.normal(0.77, 0.073),
+        "tubercles": tuple(draw.normal(1.0, 0.3) for _ in range(4)),
     }
 
 

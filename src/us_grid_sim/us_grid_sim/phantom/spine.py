@@ -81,6 +81,7 @@ class Vertebra:
         scale: of this vertebra, in metres a millimetre.
         origin: (3,) of its frame in the anatomical frame [m].
         rotation: (3, 3), columns: its c, r and a axes in the anatomical frame.
+        clearance: from the upper edge of the sacrum up to its origin, along s [m].
     """
 
     name: str
@@ -89,6 +90,7 @@ class Vertebra:
     scale: float
     origin: Array
     rotation: Array
+    clearance: float
 
     def place(self, c: float, r: float, a: float) -> Array:
         """(3,) in the anatomical frame [m] of a point (c, r, a) of the vertebra [mm]."""
@@ -141,6 +143,7 @@ class SpineLayout:
 def lay_out(record: SubjectRecord) -> SpineLayout:
     """Put the vertebrae on the subject's curve, from S1 upwards, and the sacrum below."""
     vertebrae = []
+    s, a = _sacral_profile(record)
     position, angle = np.zeros(2), record.sacral_slope
     for index in reversed(range(len(LEVELS))):
         name = LEVELS[index]
@@ -150,9 +153,8 @@ def lay_out(record: SubjectRecord) -> SpineLayout:
         middle = angle - disc - body / 2
         half = _along(middle) * size.height * scale / 2
         origin, rotation = _posture(position + half, middle, record)
-        vertebrae.append(Vertebra(name, index, size, scale, origin, rotation))
+        vertebrae.append(Vertebra(name, index, size, scale, origin, rotation, float(origin[0] - s[-1])))
         position, angle = position + 2 * half, angle - disc - body
-    s, a = _sacral_profile(record)
     return SpineLayout(tuple(reversed(vertebrae)), s, a, record.curve)
 
 

@@ -3,16 +3,24 @@
 Proportions after Gray's Anatomy (41st ed., ch. 43); dimensions from :mod:`us_grid_sim.phantom.spine`.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from us_grid_sim.phantom.record import SubjectRecord
 from us_grid_sim.phantom.shapes import Point, box, capsule, ellipsoid, union
-from us_grid_sim.phantom.spine import Vertebra
+from us_grid_sim.phantom.spine import MM, Vertebra
 
 REACH = ((-36.0, 24.0), (-58.0, 58.0), (-66.0, 16.0))
 """A vertebra lies within this box of its frame (c, r, a) [mm]; of its body only the posterior part is built, the rest
 lies beyond the imaging depth."""
+_ALA_GAP = 2.0 * MM
+"""The wing of a sacralised L5 ends this much above the sacral ala [m]: a pseudo-articulation about as wide as the
+sacroiliac joint; assumed."""
+_DYSPLASTIC = 20.0 * MM
+"""Least height of the process at grade 0.5, where three quarters of the wing are there [m]; from 19 mm on it counts as
+dysplastic (Castellvi et al. 1984, Spine 9:493)."""
 
 
 def vertebra(point: Point, place: Vertebra, record: SubjectRecord) -> Tensor:
@@ -38,7 +46,10 @@ def vertebra(point: Point, place: Vertebra, record: SubjectRecord) -> Tensor:
 
 
 def _transverse(point: Point, place: Vertebra, record: SubjectRecord) -> Tensor:
-    """Both transverse processes, each with its own length; slightly backwards and upwards, flat from front to back."""
+    """Both transverse processes, each with its own length; slightly backwards and upwards, flat from front to back.
+
+    Of a sacralised L5 they broaden outwards (see :class:`_Wing`), get thicker and lean forwards on the way to the ala.
+    """
     c, r, a = point
     level = place.index
     left, right = record.transverse_left[level], record.transverse_right[level]
@@ -46,11 +57,50 @@ def _transverse(point: Point, place: Vertebra, record: SubjectRecord) -> Tensor:
     reach = torch.where(r > 0, right, left) * place.size.transverse_span / 2 - 4.0
     part = ((torch.abs(r) - start) / (reach - start)).clamp(0.0, 1.0)
     beyond = torch.abs(r) - (start + part * (reach - start))
-    height, thickness = 6.5 - 1.5 * part, 4.0 - 0.8 * part
-    dc, da = (c - 4.0 - 2.0 * part) / height, (a + 7.0 + 6.0 * part) / thickness
+    middle, height = 4.0 + 2.0 * part, 6.5 - 1.5 * part
+    wing = _wing(place, record, r, part, (middle - height, middle + height))
+    thickness, lean = 4.0 - 0.8 * part + 3.0 * wing.grade, 0.5 * wing.grade
+    half = height + (wing.rise + wing.drop) / 2
+    dc = (c - middle - (wing.rise - wing.drop) / 2) / half
+    da = (a + 7.0 + 6.0 * part - lean * (middle - c)) / thickness
     k = torch.sqrt(dc**2 + da**2 + (beyond / thickness) ** 2)
-    gradient = torch.sqrt((dc / height) ** 2 + (da / thickness) ** 2 + (beyond / thickness**2) ** 2)
+    along_c, along_a = dc / half + da * lean / thickness, da / thickness
+    gradient = torch.sqrt(along_c**2 + along_a**2 + (beyond / thickness**2) ** 2)
     return k * (k - 1.0) / gradient.clamp(min=1e-6)
+
+
+class _Wing(NamedTuple):
+    """How a transverse process of a sacralised L5 is broadened at a place; all 0 where it is normal.
+
+    Attributes:
+        grade: of its side towards the tip, falling to 0 at the root.
+        rise, drop: of its edges, the upper one upwards and the lower one downwards [mm].
+    """
+
+    grade: Tensor
+    rise: Tensor
+    drop: Tensor
+
+
+def _wing(place: Vertebra, record: SubjectRecord, r: Tensor, part: Tensor, edges: tuple[Tensor, Tensor]) -> _Wing:
+    """The wing at ``r``, a ``part`` of the process from its root; ``edges``: its normal lower and upper one [mm].
+
+    It broadens downwards, until at grade 1 it ends _ALA_GAP above the ala; where that is too near for the height of the
+    grade, upwards as well.
+    """
+    if place.name != "L5":
+        return _Wing(*[torch.zeros(())] * 3)
+    lower, upper = edges
+    grade = torch.where(r > 0, record.sacralised_right, record.sacralised_left)
+    # The plane of the sacrum's upper edge, at right angles to s, where it meets the wing: some 6 mm behind the origin.
+    along = place.rotation[0]
+    ala = ((_ALA_GAP - place.clearance) / place.scale - along[1] * r + 6.0 * along[2]) / along[0]
+    room = (lower - ala).clamp(min=0.0)
+    lacking = (_DYSPLASTIC / place.scale - (upper - lower)) / 0.75 - room
+    outwards = (part / 0.8).clamp(max=1.0)
+    broad = outwards**2 * (3.0 - 2.0 * outwards)
+    growth = grade * (2.0 - grade) * broad
+    return _Wing(grade * broad, growth * lacking.clamp(min=0.0), growth * room)
 
 
 def _spinous(point: Point, place: Vertebra, deviation: float, lamina_a: float) -> Tensor:
