@@ -10,6 +10,7 @@ The last line is a JSON object for tools/figures.py. Where a GPU is at hand, `sp
 """
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -28,6 +29,8 @@ from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.dataset.synth import cohort_record, sample_sweep
 from us_grid_sim.geometry import DEPTH, PROBE_WIDTH
 from us_grid_sim.phantom.subject import contact_pose
+from us_grid_sim.sources.base import Frame
+from us_grid_sim.sources.live import LiveFrames
 
 SCATTERERS = 50_000
 """In the peers' frame, as in the yardstick of one plane wave over 50 x 70 mm."""
@@ -65,6 +68,30 @@ def frame_seconds(renderer: Renderer, frames: int = 200) -> list[float]:
     return seconds
 
 
+def live_rate(renderer: Renderer, frames: int = 400) -> float:
+    """Frames a second of a single probe that moves along the spine, as the live source makes them: in order, on two
+    threads.
+    """
+    path = itertools.cycle(path_of(renderer, 200))
+    delivered: list[int] = []
+    errors: list[Exception] = []
+
+    def read() -> Frame:
+        pose, force = next(path)
+        return Frame(renderer.render(pose, force)[0])
+
+    live = LiveFrames(read, lambda frame, stamp: delivered.append(stamp), errors.append)
+    started = time.perf_counter()
+    for number in range(frames):
+        while not live.ask(number):
+            time.sleep(2e-3)
+    live.close()
+    seconds = time.perf_counter() - started
+    if errors or delivered != list(range(frames)):
+        raise SystemExit(f"the live source went wrong: {errors[:1] or 'frames out of order'}")
+    return frames / seconds
+
+
 def speed() -> dict[str, float]:
     """Frames a second, time to the first frame of a new subject, memory of a subject."""
     Renderer(cohort_record(1, 0)).render(np.eye(4))  # load what loads once
@@ -74,11 +101,11 @@ def speed() -> dict[str, float]:
     renderer.render(np.eye(4))
     first = time.perf_counter() - started
     memory = memory_mb() - before
+    rate = live_rate(renderer)
+    torch.set_num_threads(1)
     seconds = frame_seconds(renderer)
-    rate = len(seconds) / sum(seconds)
     slow = statistics.quantiles(seconds, n=20)[-1]
-    rates = f"{1e3 * statistics.median(seconds):.1f} ms median, {1e3 * slow:.1f} ms at 95 %"
-    report(f"{torch.get_num_threads()} threads: {rates}")
+    report(f"one core: {1e3 * statistics.median(seconds):.1f} ms a frame, {1e3 * slow:.1f} ms at 95 %")
     report(f"peak memory of the process {memory_mb(peak=True):.0f} MB")
     if torch.cuda.is_available():
         report(f"GPU, batches of 64: {gpu_rate(record):.0f} frames/s")

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -17,6 +18,7 @@ from us_grid_sim.phantom.record import sample_subject
 from us_grid_sim.ros.conversions import LATCHED_QOS, OFFERED_IMAGE_QOS, image_message, info_message, tracked_state
 from us_grid_sim.ros.running import run
 from us_grid_sim.sources.base import Frame
+from us_grid_sim.sources.live import LiveFrames
 from us_grid_sim.sources.metaimage import MetaImageSource
 from us_grid_sim.sources.phantom import PhantomSource
 
@@ -96,11 +98,13 @@ class ImageSourceNode(Node):
         self._first_stamp: int | None = None
         self._next: Frame | None = None
         period = 1.0 / self.config.rate if self.config.rate > 0 else 0.002
+        self._live: LiveFrames | None = None
         if isinstance(self._source, PhantomSource):
             if self.config.rate <= 0:
                 raise SourceError("parameter rate is 0, the recorded pace; a virtual subject needs a rate above 0")
+            self._live = LiveFrames(self._source.read, self._publish, self._report)
             self.create_subscription(ProbeState, "/probe/state", self._follow, 10)
-            self.create_timer(period, self._publish_live, MutuallyExclusiveCallbackGroup())
+            self.create_timer(period, self._ask, MutuallyExclusiveCallbackGroup())
         else:
             self._states = self.create_publisher(ProbeState, "/probe/state", LATCHED_QOS)
             self._next = self._source.read()
@@ -145,16 +149,23 @@ class ImageSourceNode(Node):
         position, force = state.pose.position, state.wrench.force.z
         self._source.rest_at(position.x, position.y, max(force, 0.0) if state.contact else 0.0)
 
-    def _publish_live(self) -> None:
+    def _ask(self) -> None:
+        """Begin the next frame of a virtual subject; where rendering is slower than the rate, one is left out."""
+        assert self._live is not None
         # Stamped before it is rendered: the frame shows no later place than its stamp says.
-        stamp = self._now()
-        try:
-            frame = self._source.read()
-        except SourceError as error:
+        self._live.ask(self._now())
+
+    def _publish(self, frame: Frame, stamp: int) -> None:
+        if rclpy.ok():
+            self._images.publish(image_message(frame.pixels, stamp))
+
+    def _report(self, error: Exception) -> None:
+        """Say why there is no frame; what is not the pose's fault ends the node."""
+        if isinstance(error, SourceError):
             self.get_logger().error(str(error), throttle_duration_sec=1.0)
             return
-        assert frame is not None
-        self._images.publish(image_message(frame.pixels, stamp))
+        print(f"error: a frame could not be rendered: {error!r}", file=sys.stderr, flush=True)
+        self.finished, self.exit_code = True, 1
 
     def _play(self) -> None:
         """Publish the next frame of a sequence when its time has come."""
@@ -188,6 +199,8 @@ class ImageSourceNode(Node):
 
     def close(self) -> None:
         """Give back what the node holds."""
+        if self._live is not None:
+            self._live.close()
         self._source.close()
 
 
