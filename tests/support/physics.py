@@ -49,7 +49,7 @@ def attenuation(renderer: Renderer, frames: int = 24) -> float:
 def one_scatterer(depth: float) -> tuple[Scatterers, npt.NDArray[np.float64]]:
     """Scatterers of which a single one echoes, and where it is (x, y, z) [m], near the middle at ``depth`` [m]."""
     offsets = make_scatterers(1).offsets
-    cell = (0, 0, int(depth / CELL))
+    cell = (0, 0, int(depth / CELL[2]))
     index = (cell[0] * BLOCK[1] + cell[1]) * BLOCK[2] + cell[2] % BLOCK[2]
     amplitude = torch.zeros(offsets.shape[1:])
     amplitude[index, 17] = 1.0

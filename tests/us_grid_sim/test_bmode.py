@@ -103,6 +103,14 @@ def test_frames_along_a_path_look_like_a_moving_scan(renderer: Renderer) -> None
     assert alike[-1] < 0.4
 
 
+def test_frames_along_the_slope_of_the_skin_do_not_flicker(renderer: Renderer) -> None:
+    # The probe follows the skin, so it moves along its beam too.
+    for x, y in ((0.0, 0.0), (0.09, 0.06), (-0.08, 0.03)):
+        poses = np.stack([contact_pose(renderer.phantom, x, y + step, 1.0) for step in (0.0, 0.0001)])
+        one, two = renderer.render(poses, number=[0, 1])[:, 150:400, LEFT + 20 : LEFT + WIDTH - 20].astype(float)
+        assert np.corrcoef(one.ravel(), two.ravel())[0, 1] > 0.93
+
+
 def test_lifting_the_probe_or_one_edge_of_it_darkens_those_lines(renderer: Renderer) -> None:
     pose = contact_pose(renderer.phantom, 0.05, 0.05, 1.0)
     lifted = pose.copy()

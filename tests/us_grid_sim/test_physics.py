@@ -10,7 +10,7 @@ from support.media import block, plain_record, with_bone
 from support.physics import STRONG, attenuation, envelope, far_apart, one_scatterer, point_target, speckle_snr
 from us_grid_sim.bmode.propagation import REFLECTION, TISSUE_STEP, Tissues, propagate, reflected_share
 from us_grid_sim.bmode.render import Renderer
-from us_grid_sim.bmode.scatterers import BLOCK, CELL, PER_EDGE, make_scatterers
+from us_grid_sim.bmode.scatterers import BLOCK, CELL, COMPARTMENT, make_scatterers
 from us_grid_sim.bmode.transducer import Transducer
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import DEPTH, probe_pose
@@ -120,6 +120,17 @@ def test_speckle_decorrelates_within_the_lateral_resolution(muscle: Renderer, de
     assert length == pytest.approx(2.0 * width, rel=0.3)
 
 
+@pytest.mark.parametrize("step", [0.02e-3, 0.05e-3, 0.12e-3])
+def test_speckle_decorrelates_along_the_beam_by_the_length_of_the_pulse(muscle: Renderer, step: float) -> None:
+    # Lifted within the gel: nothing is pressed, the frames only shift.
+    poses = np.stack([probe_pose(0.0, 0.0)] * 2)
+    poses[:, 2, 3] = [-1.0e-3, -1.0e-3 - step]
+    frames = muscle.echo(poses, STRONG)[:, :, 10:-10, 200:300]
+    width = float(muscle.transducer.axial_width(torch.tensor(250 / 600 * DEPTH)))
+    expected = math.exp(-((step / width) ** 2) / 4.0)
+    assert complex_correlation(frames[:, 0], frames[:, 1]) == pytest.approx(expected, abs=0.02)
+
+
 def test_speckle_moves_with_the_tissue(muscle: Renderer) -> None:
     pitch = muscle.transducer.pitch
     frames = muscle.echo(np.stack([probe_pose(0.0, step * pitch) for step in (0, 4)]), STRONG)[:, :, :, 100:500]
@@ -136,7 +147,7 @@ def test_speckle_decorrelates_out_of_the_plane_within_the_slice(muscle: Renderer
 
 def test_fat_gives_way_more_than_muscle_and_bone_not_at_all() -> None:
     fat, rigid = torch.tensor([[0.012]]), torch.tensor([[0.045]])
-    press = Press(torch.tensor([[0.004]]), fat, rigid)
+    press = Press.of(torch.tensor([[0.004]]), fat, rigid)
     at = press.displacement(torch.tensor([[[0.0, 0.012, 0.024, 0.045, 0.060]]]))[0, 0]
     assert float(at[0]) == pytest.approx(0.004)
     assert float(at[3]) == pytest.approx(0.0, abs=1e-7)
@@ -147,7 +158,7 @@ def test_fat_gives_way_more_than_muscle_and_bone_not_at_all() -> None:
 
 def test_material_depth_undoes_the_displacement() -> None:
     fat, rigid = torch.tensor([[0.010]]), torch.tensor([[0.030]])
-    press = Press(torch.tensor([[0.003]]), fat, rigid)
+    press = Press.of(torch.tensor([[0.003]]), fat, rigid)
     depth = torch.linspace(0.0, 0.07, 50).view(1, 1, -1)
     material = press.material_depth(depth)
     assert torch.allclose(material - press.indentation.unsqueeze(-1) + press.displacement(material), depth, atol=2e-5)
@@ -156,10 +167,14 @@ def test_material_depth_undoes_the_displacement() -> None:
 
 def test_scatterers_fill_their_cells_evenly_and_come_from_their_seed() -> None:
     offsets = make_scatterers(3).offsets
-    assert offsets.shape == (3, math.prod(BLOCK), PER_EDGE**3)
-    assert 0.0 <= float(offsets.min()) < float(offsets.max()) <= CELL
-    in_octants = (offsets > CELL / 2).all(0).sum(1)
-    assert (in_octants == PER_EDGE**3 // 8).all()
+    in_a_cell = round(math.prod(CELL) / COMPARTMENT**3)
+    assert offsets.shape == (3, math.prod(BLOCK), in_a_cell)
+    edges = torch.tensor(CELL).view(3, 1, 1)
+    assert float(offsets.min()) >= 0.0
+    assert (offsets <= edges).all()
+    assert (offsets.amax((1, 2)) > 0.95 * edges.view(3)).all()
+    in_octants = (offsets > edges / 2).all(0).sum(1)
+    assert (in_octants == in_a_cell // 8).all()
     assert torch.equal(offsets, make_scatterers(3).offsets)
     assert not torch.equal(offsets, make_scatterers(4).offsets)
 

@@ -23,9 +23,10 @@ class PointSpread:
         depth = (torch.arange(transducer.samples, device=device) + 0.5) * transducer.sample_spacing
         axial = transducer.axial_width(depth) / transducer.sample_spacing
         lateral = transducer.lateral_width(depth) / transducer.pitch
-        # Adding echoes to the nearest sample and the two nearest lines has spread them by these variances on average.
-        self._axial = _taps(torch.sqrt(axial**2 - 1.0 / 12.0))
-        self._lateral = _taps(torch.sqrt(lateral**2 - 1.0 / 6.0))
+        # Sharing an echo between two points has spread it by this variance on average.
+        shared = 1.0 / 6.0
+        self._axial = _taps(torch.sqrt(axial**2 - shared))
+        self._lateral = _taps(torch.sqrt(lateral**2 - shared))
 
     def __call__(self, image: Tensor) -> Tensor:
         """The image with every echo spread out."""

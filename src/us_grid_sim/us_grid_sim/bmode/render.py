@@ -11,7 +11,7 @@ from torch.nn import functional
 from us_grid_sim.bmode.display import Display, Receiver, scan_convert
 from us_grid_sim.bmode.point_spread import PointSpread
 from us_grid_sim.bmode.propagation import TISSUE_STEP, Passage, Tissues, db, propagate
-from us_grid_sim.bmode.scatterers import CELL, PER_EDGE, SUBSLICE, Scatterers, echo, make_scatterers
+from us_grid_sim.bmode.scatterers import COMPARTMENT, SUBSLICE, Scatterers, echo, make_scatterers
 from us_grid_sim.bmode.texture import fibre_angles, make_texture, read_texture
 from us_grid_sim.bmode.transducer import Transducer
 from us_grid_sim.errors import UsGridSimError
@@ -81,7 +81,7 @@ class Renderer:
         self._elevation = torch.stack([-SUBSLICE * width, 0.0 * width, SUBSLICE * width])
         self._steps = transducer.samples // TISSUE_STEP
         depth, all_depths = sample_depths(self._steps).to(device), depth.to(device)
-        density = (PER_EDGE / CELL) ** 3
+        density = COMPARTMENT**-3
         volume = transducer.lateral_width(depth) * transducer.elevational_width(depth) * transducer.axial_width(depth)
         # With these the speckle of a tissue and the echo of a plane reflector do not depend on the width of the beam.
         self._speckle_norm = 1.0 / torch.sqrt(density * math.pi**1.5 * volume)
@@ -170,14 +170,15 @@ class Renderer:
 
     def _reverberate(self, image: Tensor, passage: Passage) -> None:
         """Add what bone's echo, thrown back by the transducer's face, makes of the line a second time."""
-        frame, line = (passage.bone_echo > 0.0).nonzero(as_tuple=True)
-        if not len(frame):
-            return
         samples = self.transducer.samples
-        source = torch.arange(samples, device=self.device) - TISSUE_STEP * passage.first_bone[frame, line].unsqueeze(-1)
-        first = image[:, frame, line]
-        again = first.gather(-1, source.clamp(min=0).expand_as(first)) * (source >= 0)
-        image[:, frame, line] = first.addcmul(again, (_FACE_REFLECTION * passage.bone_echo[frame, line]).unsqueeze(-1))
+        delay = TISSUE_STEP * passage.first_bone.int().view(-1, 1)
+        source = torch.arange(samples, dtype=torch.int32, device=self.device) - delay
+        strength = (_FACE_REFLECTION * passage.bone_echo).view(-1, 1) * (source >= 0)
+        start = torch.arange(0, delay.numel() * samples, samples, dtype=torch.int32, device=self.device)
+        index = source.clamp_(min=0).add_(start.unsqueeze(1)).view(-1)
+        for plane in image.view(2, -1):
+            again = plane.index_select(0, index)
+            plane.addcmul_(again, strength.view(-1))
 
     def _ringing(self, coupling: Tensor) -> Tensor:
         """(n, lines, samples) what rings in the transducer and its cover, more where no tissue takes the pulse."""

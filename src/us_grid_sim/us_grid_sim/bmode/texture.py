@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from us_grid_sim.phantom.tissue import FIBRE_ANGLE, Tissue
+from us_grid_sim.phantom.volume import trilinear
 
 _SIZE = 48
 _SMOOTH = 2.0
@@ -22,13 +23,14 @@ Anatomy, 41st ed., ch. 5), lobules of fat of 5 to 10 mm."""
 
 
 def make_texture(seed: int) -> Tensor:
-    """A periodic Gaussian random field (48, 48, 48), mean 0, standard deviation 1."""
+    """A periodic Gaussian random field, mean 0, standard deviation 1: (49, 49, 49), the last planes as the first."""
     generator = torch.Generator().manual_seed(seed)
     spectrum = torch.fft.fftn(torch.randn(_SIZE, _SIZE, _SIZE, generator=generator))
     frequency = torch.fft.fftfreq(_SIZE)
     response = torch.exp(-2.0 * (torch.pi * _SMOOTH * frequency) ** 2)
     field = torch.fft.ifftn(spectrum * response[:, None, None] * response[:, None] * response).real
-    return torch.as_tensor((field - field.mean()) / field.std()).contiguous()
+    periodic = torch.arange(_SIZE + 1) % _SIZE
+    return torch.as_tensor((field - field.mean()) / field.std())[periodic][:, periodic][:, :, periodic]
 
 
 def collagen(field: Tensor, is_muscle: Tensor) -> Tensor:
@@ -59,26 +61,16 @@ def read_texture(
     angle = angle.nan_to_num_().mul_(-torch.sign(side))
     along = place[0] * torch.cos(angle) + place[1] * torch.sin(angle)
     across = place[1] * torch.cos(angle) - place[0] * torch.sin(angle)
-    points = [
-        p / torch.where(is_muscle, scale * muscle_spacing, scale * fat_spacing)
-        for p, muscle_spacing, fat_spacing in zip((along, across, place[2]), _MUSCLE, _FAT, strict=True)
-    ]
-    return _read_periodic(field, points)
+    muscle, fat = (
+        scale * torch.tensor(spacing, device=side.device).view(3, *[1] * side.dim()) for spacing in (_MUSCLE, _FAT)
+    )
+    return _read_periodic(field, torch.stack([along, across, place[2]]) / torch.where(is_muscle, muscle, fat))
 
 
-def _read_periodic(field: Tensor, points: list[Tensor]) -> Tensor:
-    """Trilinear, the field continued periodically."""
-    low = [torch.floor(p) for p in points]
-    a, b, c = (p - i for p, i in zip(points, low, strict=True))
-    flat = field.reshape(-1)
-    near = [torch.remainder(i, _SIZE).long() for i in low]
-    far = [torch.remainder(i + 1, _SIZE).long() for i in low]
-
-    def value(i: Tensor, j: Tensor, k: Tensor) -> Tensor:
-        return flat[(i * _SIZE + j) * _SIZE + k]
-
-    def face(i: Tensor) -> Tensor:
-        edges = [torch.lerp(value(i, j, near[2]), value(i, j, far[2]), c) for j in (near[1], far[1])]
-        return torch.lerp(edges[0], edges[1], b)
-
-    return torch.lerp(face(near[0]), face(far[0]), a)
+def _read_periodic(field: Tensor, points: Tensor) -> Tensor:
+    """Trilinear at points (3, ...), the field continued periodically; its border is there twice."""
+    place = torch.remainder(points.flatten(1), _SIZE)
+    # Rounding may make a remainder as large as the divisor.
+    corner = place.int().clamp_(max=_SIZE - 1)
+    strides = ((_SIZE + 1) ** 2, _SIZE + 1, 1)
+    return trilinear(field.view(-1, 1), strides, corner, place - corner).view(points.shape[1:])

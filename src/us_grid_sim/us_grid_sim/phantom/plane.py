@@ -26,17 +26,35 @@ _SPREAD = 0.015
 
 @dataclass(frozen=True)
 class Press:
-    """How the tissue under n probes gives way, at lateral positions ``lateral`` (m,) [m] of the transducer's face.
+    """How the tissue under n probes gives way, at m lateral positions of the transducer's face; see :meth:`of`.
 
     Attributes:
         indentation: (n, m) of the face into the skin along the beam [m]; negative: the gap between them.
-        fat: (n, m) thickness of skin and fat [m].
-        rigid: (n, m) depth of what does not move [m].
+        terms: (4, n, m) of :meth:`displacement`: what it is at the skin [m], the thickness of skin and fat and the
+            depth of what does not move, both as log(1 + depth / _SPREAD), and how much a unit of compliance takes of it
+            [m].
     """
 
     indentation: Tensor
-    fat: Tensor
-    rigid: Tensor
+    terms: Tensor
+
+    @classmethod
+    def of(cls, indentation: Tensor, fat: Tensor, rigid: Tensor) -> "Press":
+        """Of tissue with ``fat``, the thickness of skin and fat, over ``rigid``, the depth of what does not move.
+
+        All of shape (n, m) [m].
+        """
+        depths = torch.log1p(torch.stack([fat, rigid]) / _SPREAD)
+        push = indentation.clamp(min=0.0)
+        rate = push / _compliance(depths[1], depths[0])
+        return cls(indentation, torch.cat([push.unsqueeze(0), depths, rate.unsqueeze(0)]))
+
+    def at(self, pose: Tensor, position: Tensor) -> "Press":
+        """At some of the poses and lateral positions, by their indices of equal shape (k, l)."""
+        place = pose * self.indentation.shape[1] + position
+        return Press(
+            self.indentation.take(place), self.terms.flatten(1).index_select(1, place.view(-1)).view(4, *place.shape)
+        )
 
     def displacement(self, r: Tensor) -> Tensor:
         """w(r) [m] at depths r (n, m, ...) below the skin [m].
@@ -44,24 +62,22 @@ class Press:
         The compliance times the stress 1 / (1 + r / _SPREAD), added up from the skin to r, against the same down to the
         rigid depth.
         """
-        shape = (*self.fat.shape, *[1] * (r.dim() - 2))
-        fat, rigid = (torch.log1p(depth.view(shape) / _SPREAD) for depth in (self.fat, self.rigid))
-        through = torch.minimum(torch.log1p(r.clamp(min=0.0) / _SPREAD), rigid)
-        share = _compliance(through, fat) / _compliance(rigid, fat)
-        return self.indentation.clamp(min=0.0).view(shape) * (1.0 - share)
+        push, fat, rigid, rate = self.terms.view(*self.terms.shape, *[1] * (r.dim() - 2))
+        through = torch.minimum(torch.log1p(r.clamp(min=0.0).mul_(1.0 / _SPREAD)), rigid)
+        return torch.addcmul(push, _compliance(through, fat), rate, value=-1.0)
 
     def material_depth(self, depth: Tensor) -> Tensor:
         """Depth r [m] below the skin of image depths (n, m, k) [m]; negative in the gap."""
-        delta = self.indentation.unsqueeze(-1)
-        r = depth + delta
+        unmoved = depth + self.indentation.unsqueeze(-1)
+        r = unmoved
         for _ in range(4):
-            r = depth + delta - self.displacement(r)
+            r = unmoved - self.displacement(r)
         return r
 
 
 def _compliance(through: Tensor, fat: Tensor) -> Tensor:
     """Of the tissue from the skin on, all depths as log(1 + depth / _SPREAD)."""
-    return torch.minimum(through, fat) + _MUSCLE_COMPLIANCE * torch.relu(through - fat)
+    return (torch.minimum(through, fat) * (1.0 - _MUSCLE_COMPLIANCE)).add_(through, alpha=_MUSCLE_COMPLIANCE)
 
 
 class Plane:
@@ -84,7 +100,7 @@ class Plane:
         distances = self.volume.read(face[:, 0], face[:, 1], face[:, 2])
         fat, rigid = self._read_maps(face[:, 0], face[:, 1])
         rigid = torch.maximum(rigid, fat + 0.002)
-        return Press(distances[Field.SKIN], fat, rigid)
+        return Press.of(distances[Field.SKIN], fat, rigid)
 
     def _read_maps(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Fat and rigid depth [m] at (x, y), bilinearly."""

@@ -9,21 +9,21 @@ from torch import Tensor
 
 
 class Tissue(IntEnum):
-    """What a voxel or pixel is made of."""
+    """What a voxel or pixel is made of; where the shapes of several overlap, the later one here has it."""
 
-    AIR = 0
-    SKIN = 1
-    FAT = 2
-    FASCIA = 3
-    ERECTOR_SPINAE = 4
-    MULTIFIDUS = 5
-    EXTERNAL_OBLIQUE = 6
-    INTERNAL_OBLIQUE = 7
-    TRANSVERSUS = 8
-    GLUTEUS = 9
-    LIGAMENT = 10
-    CANAL = 11
-    RETROPERITONEUM = 12
+    TRANSVERSUS = 0
+    INTERNAL_OBLIQUE = 1
+    EXTERNAL_OBLIQUE = 2
+    GLUTEUS = 3
+    RETROPERITONEUM = 4
+    ERECTOR_SPINAE = 5
+    MULTIFIDUS = 6
+    LIGAMENT = 7
+    CANAL = 8
+    FASCIA = 9
+    FAT = 10
+    SKIN = 11
+    AIR = 12
     BONE = 13
 
 

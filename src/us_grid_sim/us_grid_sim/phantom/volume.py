@@ -4,6 +4,7 @@ Between its points the grid is read trilinearly, so a surface is a smooth sheet 
 tissue a point is made of follows from the signs of the distances there (:func:`classify`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -21,6 +22,10 @@ SHAPE = (321, 265, 111)
 """Points along x, y and z."""
 FAR = 0.02
 """Distances are held within this [m]; further off they only say inside or outside."""
+
+_STRIDES = (SHAPE[1] * SHAPE[2], SHAPE[2], 1)
+_LOW = torch.tensor(LOWER).unsqueeze(1)
+_LAST = torch.tensor(SHAPE).unsqueeze(1) - 1.001
 
 
 class Field(IntEnum):
@@ -45,6 +50,28 @@ class Field(IntEnum):
     """To the buttock, that lies below the iliac crest."""
 
 
+def trilinear(rows: Tensor, strides: Sequence[int], corner: Tensor, part: Tensor) -> Tensor:
+    """The rows of a grid between its points.
+
+    Args:
+        rows: (points, fields) of the grid.
+        strides: rows from a point to the next along the three axes.
+        corner: (3, m) int32: the lower of the two points on either side, along each axis.
+        part: (3, m) how far from there to the other, 0 to 1.
+
+    Returns:
+        (m, fields) float32.
+    """
+    i, j, k = strides
+    around = torch.tensor([0, k, j, j + k, i, i + k, i + j, i + j + k], dtype=torch.int32, device=rows.device)
+    index = corner[0] * i + corner[1] * j + corner[2] * k + around.unsqueeze(1)
+    value = rows.index_select(0, index.view(-1)).float().view(2, 2, 2, *corner.shape[1:], -1)
+    # As wide as a row: numbers of one shape are blended several times as fast as broadcast ones.
+    for weight in part.unsqueeze(-1).expand(-1, -1, rows.shape[1]).contiguous():
+        value = torch.lerp(value[0], value[1], weight)
+    return value
+
+
 @dataclass(frozen=True)
 class Volume:
     """Tissue fields of a subject.
@@ -62,31 +89,24 @@ class Volume:
 
         Points beyond the grid are read at its border.
         """
-        rows = self.distances.view(-1, len(Field))
-        return self._interpolate(rows, x, y, z).T.reshape(len(Field), *x.shape)
+        corner, part = self._place(x, y, z)
+        rows = trilinear(self.distances.view(-1, len(Field)), _STRIDES, corner, part).mul_(1e-3)
+        return rows.T.reshape(len(Field), *x.shape)
 
     def read_bone(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """The signed distance to bone alone, likewise; same shape as ``x``."""
-        return self._interpolate(self.distances.view(-1, len(Field))[:, Field.BONE, None], x, y, z).view(x.shape)
+        numbers = self.distances.view(-1, 1)[Field.BONE :]
+        strides = [stride * len(Field) for stride in _STRIDES]
+        return trilinear(numbers, strides, *self._place(x, y, z)).mul_(1e-3).view(x.shape)
 
     @staticmethod
-    def _interpolate(rows: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        """Rows of a grid (points, fields) [mm] between its points: (x.numel(), fields) [m]."""
-        place = [
-            ((p.reshape(-1) - low) / SPACING).clamp(0.0, size - 1.001)
-            for p, low, size in zip((x, y, z), LOWER, SHAPE, strict=True)
-        ]
-        corner = [p.int() for p in place]
-        a, b, c = (p - i for p, i in zip(place, corner, strict=True))
-        base = (corner[0] * SHAPE[1] + corner[1]) * SHAPE[2] + corner[2]
-        total = torch.zeros(len(base), rows.shape[1], device=rows.device)
-        for i, wa in ((0, (1.0 - a) * 1e-3), (1, a * 1e-3)):
-            for j, wb in ((0, 1.0 - b), (1, b)):
-                weight = wa * wb
-                for k, wc in ((0, 1.0 - c), (1, c)):
-                    value = rows.index_select(0, base + ((i * SHAPE[1] + j) * SHAPE[2] + k)).float()
-                    total.addcmul_(value, (weight * wc).unsqueeze(1))
-        return total
+    def _place(x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The point of the grid before each point, (3, m) int32, and how far it is to the next."""
+        points = torch.stack([x.reshape(-1), y.reshape(-1), z.reshape(-1)])
+        place = ((points - _LOW.to(points.device)) * (1.0 / SPACING)).clamp_(min=0.0)
+        place = torch.minimum(place, _LAST.to(points.device))
+        corner = place.int()
+        return corner, place - corner
 
     def read_nearest_bone(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """The Structure nearest to points of the patient frame [m]; int64, same shape."""
@@ -105,22 +125,26 @@ def soft_tissue(distances: Tensor) -> Tensor:
     """The Tissue (uint8) where the signed distances [m] are ``distances`` (Field, ...), as if there were no bone."""
     inside = distances < 0.0
     fascia, deep = distances[Field.FASCIA], distances[Field.DEEP]
-    # The three muscles of the flank share the way from the fascia to the deep wall.
-    label = torch.full_like(inside[0], int(Tissue.TRANSVERSUS), dtype=torch.uint8)
-    label.masked_fill_(fascia + 2.0 * deep < 0.0, int(Tissue.INTERNAL_OBLIQUE))
-    label.masked_fill_(2.0 * fascia + deep < 0.0, int(Tissue.EXTERNAL_OBLIQUE))
-    label.masked_fill_(inside[Field.GLUTEAL], int(Tissue.GLUTEUS))
-    label.masked_fill_(~inside[Field.DEEP], int(Tissue.RETROPERITONEUM))
     erector = inside[Field.ERECTOR]
-    label.masked_fill_(erector, int(Tissue.ERECTOR_SPINAE))
-    label.masked_fill_(erector & inside[Field.MULTIFIDUS], int(Tissue.MULTIFIDUS))
-    label.masked_fill_(inside[Field.MIDLINE], int(Tissue.LIGAMENT))
-    label.masked_fill_(inside[Field.CANAL], int(Tissue.CANAL))
-    label.masked_fill_(fascia < FASCIA, int(Tissue.FASCIA))
-    label.masked_fill_(inside[Field.FASCIA], int(Tissue.FAT))
-    label.masked_fill_(distances[Field.SKIN] < SKIN, int(Tissue.SKIN))
-    label.masked_fill_(inside[Field.SKIN], int(Tissue.AIR))
-    return label
+    shapes = {
+        # The three muscles of the flank share the way from the fascia to the deep wall.
+        Tissue.INTERNAL_OBLIQUE: torch.add(fascia, deep, alpha=2.0) < 0.0,
+        Tissue.EXTERNAL_OBLIQUE: torch.add(deep, fascia, alpha=2.0) < 0.0,
+        Tissue.GLUTEUS: inside[Field.GLUTEAL],
+        Tissue.RETROPERITONEUM: ~inside[Field.DEEP],
+        Tissue.ERECTOR_SPINAE: erector,
+        Tissue.MULTIFIDUS: erector & inside[Field.MULTIFIDUS],
+        Tissue.LIGAMENT: inside[Field.MIDLINE],
+        Tissue.CANAL: inside[Field.CANAL],
+        Tissue.FASCIA: fascia < FASCIA,
+        Tissue.FAT: inside[Field.FASCIA],
+        Tissue.SKIN: distances[Field.SKIN] < SKIN,
+        Tissue.AIR: inside[Field.SKIN],
+    }
+    number = torch.tensor(list(shapes), dtype=torch.uint8, device=distances.device)
+    held = torch.stack(list(shapes.values())).view(torch.uint8)
+    # The highest number that holds; 0, the deepest muscle of the flank, where none does.
+    return held.mul_(number.view(-1, *[1] * fascia.dim())).amax(dim=0)
 
 
 def classify(distances: Tensor) -> Tensor:
