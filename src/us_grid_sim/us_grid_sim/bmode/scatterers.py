@@ -28,8 +28,8 @@ BLOCK = (24, 10, 20)
 """Cells of the repeated block along x, y and z: 24 x 40 x 40 mm."""
 SUBSLICE = 1.2
 """Where the outer parts of the slice are looked at, in standard deviations."""
-REACH = 1.8
-"""Scatterers further out of the image plane than this many standard deviations of the slice are left out: 1 % of the
+REACH = 1.65
+"""Scatterers further out of the image plane than this many standard deviations of the slice are left out: 2 % of the
 energy."""
 
 

@@ -30,7 +30,7 @@ from us_grid_sim.phantom.subject import contact_pose
 
 FRAMES_PER_SWEEP = 200
 """Frames of a sweep, as in the authors' data set."""
-_BATCH = 2
+_BATCH = 4
 """Frames rendered in one call: as many as the processor's cache holds."""
 _PACKED_FRAME = 110_000
 """About what a frame takes as PNG [bytes]."""
