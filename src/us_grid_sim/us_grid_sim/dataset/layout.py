@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from us_grid_sim.dataset.patient_file import PatientFile, check_name, format_patient_file, parse_patient_file
+from us_grid_sim.dataset.png import encode_png
 from us_grid_sim.dataset.sweep_data import bins_from_positions, format_sweep_data, parse_sweep_data
 from us_grid_sim.errors import DatasetError, FrameError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, Bin
@@ -46,11 +47,6 @@ SUBJECTS = 34
 PATIENT_FILES = "Patient_files"
 FRAMES_FOLDER = "sacrum_sweep_frames"
 TABLE = "sacrum_sweep_data.csv"
-_PNG_SETTINGS = (
-    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
-    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
-    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),  # to choose a filter for each row takes twice the time
-)
 
 
 def frame_name(index: int) -> str:
@@ -280,9 +276,8 @@ class SubjectWriter:
         file = self._frames / frame_name(index)
         if not (np.isfinite(x) and np.isfinite(y)):
             raise DatasetError(file, None, f"the frame's position is ({x}, {y})", "finite metres in the patient frame")
-        _, encoded = cv2.imencode(".png", frame, _PNG_SETTINGS)
         with _writing(file):
-            file.write_bytes(encoded.tobytes())
+            file.write_bytes(encode_png(frame))
         self._positions.append((float(x), float(y)))
         return index
 
