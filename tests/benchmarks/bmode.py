@@ -10,7 +10,6 @@ The last line is a JSON object for tools/figures.py. Where a GPU is at hand, `sp
 """
 
 import argparse
-import itertools
 import json
 import os
 import resource
@@ -27,10 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.dataset.synth import cohort_record, sample_sweep
+from us_grid_sim.errors import SourceError
 from us_grid_sim.geometry import DEPTH, PROBE_WIDTH
 from us_grid_sim.phantom.subject import contact_pose
-from us_grid_sim.sources.base import Frame
 from us_grid_sim.sources.live import LiveFrames
+from us_grid_sim.sources.phantom import Look
 
 SCATTERERS = 50_000
 """In the peers' frame, as in the yardstick of one plane wave over 50 x 70 mm."""
@@ -69,25 +69,23 @@ def frame_seconds(renderer: Renderer, frames: int = 200) -> list[float]:
 
 
 def live_rate(renderer: Renderer, frames: int = 400) -> float:
-    """Frames a second of a single probe that moves along the spine, as the live source makes them: in order, on two
-    threads.
+    """Frames a second of a single probe that moves along the spine, as the live source makes them: in order, by two
+    processes.
     """
-    path = itertools.cycle(path_of(renderer, 200))
+    path = [Look(pose, force) for pose, force in path_of(renderer, 200)]
     delivered: list[int] = []
-    errors: list[Exception] = []
-
-    def read() -> Frame:
-        pose, force = next(path)
-        return Frame(renderer.render(pose, force)[0])
-
-    live = LiveFrames(read, lambda frame, stamp: delivered.append(stamp), errors.append)
+    errors: list[SourceError] = []
+    live = LiveFrames(renderer.record, lambda pixels, stamp: delivered.append(stamp), errors.append)
+    live.wait_until_ready()
     started = time.perf_counter()
     for number in range(frames):
-        while not live.ask(number):
-            time.sleep(2e-3)
-    live.close()
+        while not live.ask(path[number % len(path)], number):
+            time.sleep(5e-4)
+    while len(delivered) + len(errors) < frames and time.perf_counter() < started + 60.0:
+        time.sleep(5e-4)
     seconds = time.perf_counter() - started
-    if errors or delivered != list(range(frames)):
+    live.close()
+    if delivered != list(range(frames)):
         raise SystemExit(f"the live source went wrong: {errors[:1] or 'frames out of order'}")
     return frames / seconds
 

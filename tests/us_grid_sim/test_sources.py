@@ -125,7 +125,7 @@ def test_the_frame_is_that_of_the_last_pose(phantom_source: PhantomSource) -> No
 def test_at_rest_nothing_is_rendered_again(phantom_source: PhantomSource) -> None:
     first = phantom_source.read()
     assert first.pose is not None
-    phantom_source.look_from(first.pose.copy(), phantom_source._look.contact_force)
+    phantom_source.look_from(first.pose.copy(), phantom_source.look.contact_force)
     assert phantom_source.read() is first
 
 

@@ -43,3 +43,7 @@ def raise_fault(error: DatasetError) -> NoReturn:
 
 class SourceError(UsGridSimError):
     """A frame source cannot be opened or has failed."""
+
+
+class SourceEndedError(SourceError):
+    """A frame source will give no further frame."""

@@ -7,10 +7,12 @@ subjects that are not finished; the same seed gives the same bytes, however many
 import dataclasses
 import json
 import multiprocessing
+import os
 import queue
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -265,6 +267,22 @@ def _work(root: Path, record: SubjectRecord, frames_per_sweep: int) -> None:
     write_virtual_subject(root, record, frames_per_sweep, _reports.put)
 
 
+@contextmanager
+def _keeping_memory() -> Iterator[None]:
+    """Processes started meanwhile keep what they free: glibc would give it back, and fetch it again for each frame."""
+    settings = {"MALLOC_TRIM_THRESHOLD_": str(1 << 29), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _in_parallel(
     root: Path, records: list[SubjectRecord], frames_per_sweep: int, workers: int, tracker: _Tracker
 ) -> None:
@@ -272,7 +290,7 @@ def _in_parallel(
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
         reports = manager.Queue()
-        with ProcessPoolExecutor(workers, context, _start_worker, (reports,)) as pool:
+        with _keeping_memory(), ProcessPoolExecutor(workers, context, _start_worker, (reports,)) as pool:
             futures = [pool.submit(_work, root, record, frames_per_sweep) for record in records]
             try:
                 pending: set[Future[None]] = set(futures)

@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -12,9 +14,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from us_nav_interfaces.msg import ProbeState, UltrasoundInfo
 
-from us_grid_sim.errors import SourceError
+from us_grid_sim.errors import SourceEndedError, SourceError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH
-from us_grid_sim.phantom.record import sample_subject
+from us_grid_sim.phantom.record import SubjectRecord, sample_subject
 from us_grid_sim.ros.conversions import LATCHED_QOS, OFFERED_IMAGE_QOS, image_message, info_message, tracked_state
 from us_grid_sim.ros.running import run
 from us_grid_sim.sources.base import Frame
@@ -52,6 +54,11 @@ class ImageSourceConfig:
     wait_for_subscribers: int
     wait_timeout: float
 
+    @property
+    def record(self) -> SubjectRecord:
+        """phantom: the subject's."""
+        return sample_subject(self.seed, self.subject)
+
     def make_source(self) -> MetaImageSource | PhantomSource:
         """The source.
 
@@ -59,7 +66,7 @@ class ImageSourceConfig:
             SourceError: a parameter is wrong, or the file cannot be read.
         """
         if self.source == "phantom":
-            return PhantomSource(sample_subject(self.seed, self.subject))
+            return PhantomSource(self.record)
         if self.source != "metaimage":
             raise SourceError(f'parameter source is "{self.source}"; expected one of {", ".join(SOURCES)}')
         if not self.file:
@@ -89,6 +96,8 @@ class ImageSourceNode(Node):
         self.finished = False
         self.exit_code = 0
         self.config = self._declare()
+        # Its processes build the subject while the source does.
+        self._live = self._start_live() if self.config.source == "phantom" else None
         self._source = self.config.make_source()
         self._images = self.create_publisher(Image, "/us/image_raw", OFFERED_IMAGE_QOS)
         self._infos = self.create_publisher(UltrasoundInfo, "/us/image_info", LATCHED_QOS)
@@ -98,11 +107,8 @@ class ImageSourceNode(Node):
         self._first_stamp: int | None = None
         self._next: Frame | None = None
         period = 1.0 / self.config.rate if self.config.rate > 0 else 0.002
-        self._live: LiveFrames | None = None
-        if isinstance(self._source, PhantomSource):
-            if self.config.rate <= 0:
-                raise SourceError("parameter rate is 0, the recorded pace; a virtual subject needs a rate above 0")
-            self._live = LiveFrames(self._source.read, self._publish, self._report)
+        if self._live is not None:
+            self._live.wait_until_ready()
             self.create_subscription(ProbeState, "/probe/state", self._follow, 10)
             self.create_timer(period, self._ask, MutuallyExclusiveCallbackGroup())
         else:
@@ -149,23 +155,33 @@ class ImageSourceNode(Node):
         position, force = state.pose.position, state.wrench.force.z
         self._source.rest_at(position.x, position.y, max(force, 0.0) if state.contact else 0.0)
 
+    def _start_live(self) -> LiveFrames:
+        if self.config.rate <= 0:
+            raise SourceError("parameter rate is 0, the recorded pace; a virtual subject needs a rate above 0")
+        return LiveFrames(self.config.record, self._publish, self._report)
+
     def _ask(self) -> None:
         """Begin the next frame of a virtual subject; where rendering is slower than the rate, one is left out."""
         assert self._live is not None
+        assert isinstance(self._source, PhantomSource)
         # Stamped before it is rendered: the frame shows no later place than its stamp says.
-        self._live.ask(self._now())
+        stamp = self._now()
+        try:
+            self._live.ask(self._source.look, stamp)
+        except SourceEndedError as error:
+            self._report(error)
 
-    def _publish(self, frame: Frame, stamp: int) -> None:
+    def _publish(self, pixels: npt.NDArray[np.uint8], stamp: int) -> None:
         if rclpy.ok():
-            self._images.publish(image_message(frame.pixels, stamp))
+            self._images.publish(image_message(pixels, stamp))
 
-    def _report(self, error: Exception) -> None:
-        """Say why there is no frame; what is not the pose's fault ends the node."""
-        if isinstance(error, SourceError):
+    def _report(self, error: SourceError) -> None:
+        """Say why there is no frame; where none will come any more the node ends."""
+        if not isinstance(error, SourceEndedError):
             self.get_logger().error(str(error), throttle_duration_sec=1.0)
-            return
-        print(f"error: a frame could not be rendered: {error!r}", file=sys.stderr, flush=True)
-        self.finished, self.exit_code = True, 1
+        elif not self.finished:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            self.finished, self.exit_code = True, 1
 
     def _play(self) -> None:
         """Publish the next frame of a sequence when its time has come."""

@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +11,21 @@ from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.errors import SourceError, UsGridSimError
 from us_grid_sim.geometry import DEPTH, PIXEL_SIZE, PROBE_WIDTH
 from us_grid_sim.phantom.record import SubjectRecord
-from us_grid_sim.phantom.subject import contact_pose
+from us_grid_sim.phantom.subject import build_phantom, contact_pose
 from us_grid_sim.sources.base import Frame, SourceInfo
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
+class Look:
     """Where the probe stands: pose (4, 4) in the patient frame [m] and contact force [N]."""
 
     pose: npt.NDArray[np.float64]
     contact_force: float
+
+    @property
+    def number(self) -> int:
+        """Of the frame, for its electronic noise: another one for each pose, the same where the probe comes back."""
+        return zlib.crc32(self.pose.tobytes())
 
 
 class PhantomSource:
@@ -31,13 +37,20 @@ class PhantomSource:
 
     Args:
         record: the subject.
+
+    Attributes:
+        look: where the probe stands.
     """
 
     def __init__(self, record: SubjectRecord) -> None:
-        self._renderer = Renderer(record)
-        self._look = _Look(contact_pose(self._renderer.phantom, 0.0, 0.0, 1.0), 1.0)
-        self._shown: tuple[_Look, Frame] | None = None
+        self._phantom = build_phantom(record)
+        self.look = Look(contact_pose(self._phantom, 0.0, 0.0, 1.0), 1.0)
+        self._shown: tuple[Look, Frame] | None = None
         self._detail = f"subject {record.index} of cohort {record.seed}"
+
+    @cached_property
+    def _renderer(self) -> Renderer:
+        return Renderer(self._phantom)
 
     @property
     def info(self) -> SourceInfo:
@@ -52,19 +65,19 @@ class PhantomSource:
             pose: (4, 4) of ``us_probe`` in the patient frame [m].
             contact_force: along z of ``us_probe`` [N]; with too little the frame is dark.
         """
-        look = _Look(np.array(pose, dtype=np.float64), float(contact_force))
+        look = Look(np.array(pose, dtype=np.float64), float(contact_force))
         if look.pose.shape != (4, 4):
             raise SourceError(f"the probe's pose has shape {look.pose.shape}; expected a 4 x 4 matrix")
-        same = np.array_equal(look.pose, self._look.pose) and look.contact_force == self._look.contact_force
+        same = np.array_equal(look.pose, self.look.pose) and look.contact_force == self.look.contact_force
         if not same:
-            self._look = look
+            self.look = look
 
     def rest_at(self, x: float, y: float, contact_force: float) -> None:
         """Say that the probe rests on the subject's skin over (x, y) of the patient frame [m] with this force [N].
 
         For plants that know no skin of their own.
         """
-        self.look_from(contact_pose(self._renderer.phantom, x, y, contact_force), contact_force)
+        self.look_from(contact_pose(self._phantom, x, y, contact_force), contact_force)
 
     def read(self) -> Frame:
         """The frame seen from there, with its pose.
@@ -72,12 +85,10 @@ class PhantomSource:
         Raises:
             SourceError: the pose or the force is one that cannot be rendered.
         """
-        look = self._look
+        look = self.look
         if self._shown is None or self._shown[0] is not look:
             try:
-                # The electronic noise follows from the pose: another one for each, the same where the probe comes back.
-                number = zlib.crc32(look.pose.tobytes())
-                pixels = self._renderer.render(look.pose, look.contact_force, number)[0]
+                pixels = self._renderer.render(look.pose, look.contact_force, look.number)[0]
             except UsGridSimError as error:
                 raise SourceError(str(error)) from error
             self._shown = (look, Frame(pixels, pose=look.pose))
