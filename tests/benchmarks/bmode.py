@@ -75,8 +75,8 @@ def live_rate(renderer: Renderer, frames: int = 400) -> float:
     path = [Look(pose, force) for pose, force in path_of(renderer, 200)]
     delivered: list[int] = []
     errors: list[SourceError] = []
-    live = LiveFrames(renderer.record, lambda pixels, stamp: delivered.append(stamp), errors.append)
-    live.wait_until_ready()
+    live = LiveFrames(lambda pixels, stamp: delivered.append(stamp), errors.append)
+    live.show(renderer.phantom)
     started = time.perf_counter()
     for number in range(frames):
         while not live.ask(path[number % len(path)], number):

@@ -13,7 +13,7 @@ import pytest
 from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.errors import SourceEndedError, SourceError
 from us_grid_sim.geometry import Bin, probe_pose
-from us_grid_sim.phantom.record import SubjectRecord, sample_subject
+from us_grid_sim.phantom.record import sample_subject
 from us_grid_sim.phantom.subject import contact_pose
 from us_grid_sim.sources.live import LiveFrames, Pixels
 from us_grid_sim.sources.phantom import Look
@@ -45,20 +45,15 @@ class Listener:
 
 
 @pytest.fixture(scope="module")
-def record() -> SubjectRecord:
-    return sample_subject(seed=3, index=2)
+def renderer() -> Renderer:
+    return Renderer(sample_subject(seed=3, index=2))
 
 
 @pytest.fixture(scope="module")
-def renderer(record: SubjectRecord) -> Renderer:
-    return Renderer(record)
-
-
-@pytest.fixture(scope="module")
-def opened(record: SubjectRecord) -> Iterator[tuple[LiveFrames, Listener]]:
+def opened(renderer: Renderer) -> Iterator[tuple[LiveFrames, Listener]]:
     listener = Listener()
-    live = LiveFrames(record, listener.deliver, listener.errors.append)
-    live.wait_until_ready()
+    live = LiveFrames(listener.deliver, listener.errors.append)
+    live.show(renderer.phantom)
     yield live, listener
     live.close()
 
@@ -128,10 +123,10 @@ def test_a_pose_that_cannot_be_rendered_is_told_at_its_turn_and_the_next_frame_c
     assert listener.stamps == [1]
 
 
-def test_a_process_that_dies_ends_the_source_with_a_word(record: SubjectRecord, renderer: Renderer) -> None:
+def test_a_process_that_dies_ends_the_source_with_a_word(renderer: Renderer) -> None:
     listener = Listener()
-    live = LiveFrames(record, listener.deliver, listener.errors.append, workers=1)
-    live.wait_until_ready()
+    live = LiveFrames(listener.deliver, listener.errors.append, workers=1)
+    live.show(renderer.phantom)
     process = live._workers[0]._process
     process.send_signal(signal.SIGSTOP)
     assert live.ask(looks(renderer, 1)[0], 0)
@@ -142,11 +137,11 @@ def test_a_process_that_dies_ends_the_source_with_a_word(record: SubjectRecord, 
     assert "a rendering process has ended" in str(listener.errors[0])
 
 
-def test_a_process_that_does_not_start_is_an_error(record: SubjectRecord) -> None:
-    live = LiveFrames(record, lambda pixels, stamp: None, lambda error: None, workers=1)
+def test_a_process_that_does_not_start_is_an_error(renderer: Renderer) -> None:
+    live = LiveFrames(lambda pixels, stamp: None, lambda error: None, workers=1)
     live._workers[0]._process.send_signal(signal.SIGKILL)
     with pytest.raises(SourceEndedError, match="a rendering process has ended"):
-        live.wait_until_ready()
+        live.show(renderer.phantom)
     live.close()
 
 

@@ -16,7 +16,7 @@ from us_nav_interfaces.msg import ProbeState, UltrasoundInfo
 
 from us_grid_sim.errors import SourceEndedError, SourceError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH
-from us_grid_sim.phantom.record import SubjectRecord, sample_subject
+from us_grid_sim.phantom.record import sample_subject
 from us_grid_sim.ros.conversions import LATCHED_QOS, OFFERED_IMAGE_QOS, image_message, info_message, tracked_state
 from us_grid_sim.ros.running import run
 from us_grid_sim.sources.base import Frame
@@ -54,11 +54,6 @@ class ImageSourceConfig:
     wait_for_subscribers: int
     wait_timeout: float
 
-    @property
-    def record(self) -> SubjectRecord:
-        """phantom: the subject's."""
-        return sample_subject(self.seed, self.subject)
-
     def make_source(self) -> MetaImageSource | PhantomSource:
         """The source.
 
@@ -66,7 +61,7 @@ class ImageSourceConfig:
             SourceError: a parameter is wrong, or the file cannot be read.
         """
         if self.source == "phantom":
-            return PhantomSource(self.record)
+            return PhantomSource(sample_subject(self.seed, self.subject))
         if self.source != "metaimage":
             raise SourceError(f'parameter source is "{self.source}"; expected one of {", ".join(SOURCES)}')
         if not self.file:
@@ -96,7 +91,7 @@ class ImageSourceNode(Node):
         self.finished = False
         self.exit_code = 0
         self.config = self._declare()
-        # Its processes build the subject while the source does.
+        # Its processes get ready while the source builds the subject.
         self._live = self._start_live() if self.config.source == "phantom" else None
         self._source = self.config.make_source()
         self._images = self.create_publisher(Image, "/us/image_raw", OFFERED_IMAGE_QOS)
@@ -108,7 +103,8 @@ class ImageSourceNode(Node):
         self._next: Frame | None = None
         period = 1.0 / self.config.rate if self.config.rate > 0 else 0.002
         if self._live is not None:
-            self._live.wait_until_ready()
+            assert isinstance(self._source, PhantomSource)
+            self._live.show(self._source.phantom)
             self.create_subscription(ProbeState, "/probe/state", self._follow, 10)
             self.create_timer(period, self._ask, MutuallyExclusiveCallbackGroup())
         else:
@@ -158,7 +154,7 @@ class ImageSourceNode(Node):
     def _start_live(self) -> LiveFrames:
         if self.config.rate <= 0:
             raise SourceError("parameter rate is 0, the recorded pace; a virtual subject needs a rate above 0")
-        return LiveFrames(self.config.record, self._publish, self._report)
+        return LiveFrames(self._publish, self._report)
 
     def _ask(self) -> None:
         """Begin the next frame of a virtual subject; where rendering is slower than the rate, one is left out."""

@@ -3,6 +3,7 @@
 A frame is some hundred short operations: threads of one interpreter would wait for one another.
 """
 
+import pickle
 import queue
 import subprocess
 import sys
@@ -16,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from us_grid_sim.errors import SourceEndedError, SourceError
-from us_grid_sim.phantom.record import SubjectRecord
+from us_grid_sim.phantom.subject import Phantom
 from us_grid_sim.sources.phantom import Look
 
 _START = 60.0
-"""A process that has not built its subject after so long has failed [s]."""
+"""A process that is not ready after so long has failed [s]."""
 _FRAME = 5.0
 """Likewise one that has not rendered a frame [s]."""
 _END = 2.0
@@ -40,13 +41,12 @@ class _Asked:
 class _Worker:
     """A process that renders, at the other end of a pipe; it ends when the pipe is closed, however we end."""
 
-    def __init__(self, record: SubjectRecord) -> None:
+    def __init__(self) -> None:
         self._connection, theirs = Pipe()
         command = [sys.executable, "-m", "us_grid_sim.sources.rendering", str(theirs.fileno())]
         # In a session of its own: a Ctrl-C in the terminal is for the node.
         self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)
         theirs.close()
-        self.send(record.to_json())
 
     def send(self, request: Any) -> None:
         try:
@@ -72,37 +72,39 @@ class _Worker:
 
 
 class LiveFrames:
-    """Renders a subject in processes of its own.
+    """Renders a subject in processes of its own, which get ready while the caller builds the subject for :meth:`show`.
 
     Args:
-        record: the subject.
         deliver: called with each frame (600, 800) and the stamp it was asked for with, one at a time and in that order.
         fail: called instead, at its turn, with the error of a frame that cannot be rendered; after a SourceEndedError
             no frame comes any more.
-        workers: processes, each of them on a core; they build the subject meanwhile (see :meth:`wait_until_ready`).
+        workers: processes, each of them on a core.
     """
 
     def __init__(
         self,
-        record: SubjectRecord,
         deliver: Callable[[Pixels, int], None],
         fail: Callable[[SourceError], None],
         workers: int = 2,
     ) -> None:
         self._deliver, self._fail = deliver, fail
-        self._workers = [_Worker(record) for _ in range(workers)]
+        self._workers = [_Worker() for _ in range(workers)]
         self._asked: queue.Queue[_Asked | None] = queue.Queue()
         self._free = threading.Semaphore(workers)
         self._turn = 0
         self._last: Look | None = None
         self._thread = threading.Thread(target=self._hand_over, name="live frames", daemon=True)
 
-    def wait_until_ready(self) -> None:
-        """Wait until the subject is built; before that no frame can be asked for.
+    def show(self, phantom: Phantom) -> None:
+        """Hand the subject over, once, and wait until frames of it can be asked for.
 
         Raises:
             SourceEndedError: a process does not start.
         """
+        # As bytes: torch would share its tensors' memory, which only children of multiprocessing may.
+        content = pickle.dumps(phantom)
+        for worker in self._workers:
+            worker.send(content)
         for worker in self._workers:
             worker.receive(_START)
         self._thread.start()

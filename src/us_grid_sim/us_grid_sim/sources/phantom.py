@@ -39,18 +39,19 @@ class PhantomSource:
         record: the subject.
 
     Attributes:
+        phantom: the subject.
         look: where the probe stands.
     """
 
     def __init__(self, record: SubjectRecord) -> None:
-        self._phantom = build_phantom(record)
-        self.look = Look(contact_pose(self._phantom, 0.0, 0.0, 1.0), 1.0)
+        self.phantom = build_phantom(record)
+        self.look = Look(contact_pose(self.phantom, 0.0, 0.0, 1.0), 1.0)
         self._shown: tuple[Look, Frame] | None = None
         self._detail = f"subject {record.index} of cohort {record.seed}"
 
     @cached_property
     def _renderer(self) -> Renderer:
-        return Renderer(self._phantom)
+        return Renderer(self.phantom)
 
     @property
     def info(self) -> SourceInfo:
@@ -77,7 +78,7 @@ class PhantomSource:
 
         For plants that know no skin of their own.
         """
-        self.look_from(contact_pose(self._phantom, x, y, contact_force), contact_force)
+        self.look_from(contact_pose(self.phantom, x, y, contact_force), contact_force)
 
     def read(self) -> Frame:
         """The frame seen from there, with its pose.

@@ -1,5 +1,6 @@
 """A process that renders one subject for another process (:mod:`us_grid_sim.sources.live`)."""
 
+import pickle
 import sys
 from multiprocessing.connection import Connection
 
@@ -7,16 +8,15 @@ import torch
 
 from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.phantom.record import SubjectRecord
 
 
 def serve(connection: Connection) -> None:
-    """Receive a record, say when its subject is built, then answer each (pose, contact force, number) with a frame.
+    """Receive a pickled phantom, say when it is there, then answer each (pose, contact force, number) with a frame.
 
     A frame that cannot be rendered is answered with the reason. Ends when the other end of the pipe is closed.
     """
     try:
-        renderer = Renderer(SubjectRecord.from_json(connection.recv()))
+        renderer = Renderer(pickle.loads(connection.recv()))
         connection.send(True)
         while True:
             pose, contact_force, number = connection.recv()
