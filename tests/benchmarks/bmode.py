@@ -80,9 +80,9 @@ def live_rate(renderer: Renderer, frames: int = 400) -> float:
     started = time.perf_counter()
     for number in range(frames):
         while not live.ask(path[number % len(path)], number):
-            time.sleep(5e-4)
+            time.sleep(2e-3)
     while len(delivered) + len(errors) < frames and time.perf_counter() < started + 60.0:
-        time.sleep(5e-4)
+        time.sleep(2e-3)
     seconds = time.perf_counter() - started
     live.close()
     if delivered != list(range(frames)):

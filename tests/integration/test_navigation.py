@@ -215,7 +215,7 @@ def test_every_node_ends_cleanly_within_two_seconds(
         start("image_source_node", source="phantom", rate=5.0),
     ]
     nodes[2].wait_for("recording")
-    nodes[4].wait_for("phantom")
+    nodes[4].wait_for("phantom", 60.0)
     time.sleep(1.0)
     begun = time.monotonic()
     for node in nodes:

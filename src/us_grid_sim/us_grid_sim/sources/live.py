@@ -24,9 +24,6 @@ _START = 60.0
 """A process that is not ready after so long has failed [s]."""
 _FRAME = 5.0
 """Likewise one that has not rendered a frame [s]."""
-_END = 2.0
-"""A process that is told to end has so long [s]."""
-
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -64,11 +61,9 @@ class _Worker:
 
     def close(self) -> None:
         self._connection.close()
-        try:
-            self._process.wait(_END)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        # It holds nothing that could be lost, and would take a while to end by itself.
+        self._process.kill()
+        self._process.wait()
 
 
 class LiveFrames:
