@@ -4,6 +4,7 @@
     python tests/benchmarks/difficulty.py even         layers as even as a few scales make them
     python tests/benchmarks/difficulty.py clear        little clutter, the same in all
     python tests/benchmarks/difficulty.py posture      no roll of the torso, the probe follows the skin alike in all
+    python tests/benchmarks/difficulty.py junction     no variants of the lumbosacral junction
     python tests/benchmarks/difficulty.py tissue       fibres, fascicles, septa, echo and attenuation of the mean
     python tests/benchmarks/difficulty.py held         no error of the hand, no lift-off
     python tests/benchmarks/difficulty.py swaying      twice the errors of the hand
@@ -44,10 +45,14 @@ EPOCHS, BATCH = 20, 64
 PREPROCESS = PRESETS["lite"].preprocess
 TURNS = ("tilt", "pitch", "yaw")
 
-RECORDS: dict[str, dict[str, float]] = {
+RECORDS: dict[str, dict[str, float | tuple[float, ...]]] = {
     "even": {"unevenness": 0.0, "flank": 1.0},
     "clear": {"haze": -7.0},
     "posture": {"roll": 0.0, "following": 0.75},
+    "junction": {
+        **dict.fromkeys(("sacralised_left", "sacralised_right", "open_arch"), 0.0),
+        **{"hiatus": 0.8, "tubercles": (1.0,) * 4},
+    },
     "tissue": {
         **dict.fromkeys(("pennation", "fascicle", "septa", "attenuation"), 1.0),
         **dict.fromkeys(("echo_fat", "echo_muscle"), 0.0),
