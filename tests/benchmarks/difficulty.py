@@ -51,7 +51,8 @@ RECORDS: dict[str, dict[str, float | tuple[float, ...]]] = {
     "posture": {"roll": 0.0, "following": 0.75},
     "junction": {
         **dict.fromkeys(("sacralised_left", "sacralised_right", "open_arch"), 0.0),
-        **{"hiatus": 0.8, "tubercles": (1.0,) * 4},
+        "hiatus": 0.8,
+        "tubercles": (1.0,) * 4,
     },
     "tissue": {
         **dict.fromkeys(("pennation", "fascicle", "septa", "attenuation"), 1.0),
