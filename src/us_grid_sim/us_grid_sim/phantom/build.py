@@ -157,9 +157,9 @@ def build_volume(record: SubjectRecord) -> tuple[Volume, Layers, Array]:
     first = first_depth(bone)
     layers = compartments(s, beside, lift_over_bone(fascia + offset, first), offset, layout, record)
     distances = torch.empty(*SHAPE, len(Field), dtype=torch.float16)
-    distances[..., Field.BONE] = bone * 1e3
+    distances[..., Field.BONE] = bone.mul_(1e3)
     _soft_tissue(distances, layers, s, beside)
-    distances[..., Field.CANAL] = _canal(layout, s, t, offset) * 1e3
+    distances[..., Field.CANAL] = _canal(layout, s, t, offset).mul_(1e3)
     return Volume(distances, nearest), layers, first
 
 
@@ -173,21 +173,23 @@ def _soft_tissue(distances: Tensor, layers: Layers, s: Array, t: Array) -> None:
     def below(surface: Array) -> Tensor:
         """Signed distance to a height field, right to first order."""
         slope = np.sqrt(1.0 + sum(g**2 for g in np.gradient(surface, SPACING)))
-        return (z - column(surface)) / column(slope)
+        return (z - column(surface)).div_(column(slope))
 
     def put(field: Field, value: Tensor) -> None:
-        distances[..., field] = value.clamp(-FAR, FAR) * 1e3
+        """``value`` is overwritten: to fetch memory for another grid takes as long as to compute it."""
+        distances[..., field] = value.clamp_(-FAR, FAR).mul_(1e3)
 
     side = np.abs(t)
     put(Field.SKIN, below(layers.skin))
     put(Field.FASCIA, below(layers.fascia))
     put(Field.DEEP, below(layers.deep_wall))
-    put(Field.ERECTOR, torch.maximum(below(layers.deep_border), column(side - layers.lateral_border)))
+    border = below(layers.deep_border)
+    put(Field.ERECTOR, torch.maximum(border, column(side - layers.lateral_border), out=border))
     # The septum leans outwards with depth, by about 15 degrees.
-    leaning = column(side - layers.multifidus_border) - 0.26 * (z - column(layers.fascia))
-    put(Field.MULTIFIDUS, leaning / float(np.hypot(1.0, 0.26)))
-    put(Field.MIDLINE, column(side - _LIGAMENT).expand(SHAPE))
-    put(Field.GLUTEAL, column(s - layers.crest).expand(SHAPE))
+    leaning = column(side - layers.multifidus_border) - (z - column(layers.fascia)).mul_(0.26)
+    put(Field.MULTIFIDUS, leaning.div_(float(np.hypot(1.0, 0.26))))
+    put(Field.MIDLINE, column(side - _LIGAMENT))
+    put(Field.GLUTEAL, column(s - layers.crest))
 
 
 def _canal(layout: SpineLayout, s: Array, t: Array, offset: float) -> Tensor:
@@ -200,5 +202,5 @@ def _canal(layout: SpineLayout, s: Array, t: Array, offset: float) -> Tensor:
     )
     middle = torch.from_numpy(line + offset).float().unsqueeze(-1)
     across = torch.from_numpy((t - layout.midline(s)) / half_width).float().unsqueeze(-1)
-    k = torch.sqrt(across**2 + ((torch.from_numpy(axis(2)).float() - middle) / half_depth) ** 2)
-    return ((k - 1.0) * half_depth).clamp(-FAR, FAR)
+    k = (torch.from_numpy(axis(2)).float() - middle).div_(half_depth).square_().add_(across**2).sqrt_()
+    return k.sub_(1.0).mul_(half_depth).clamp_(-FAR, FAR)
