@@ -35,7 +35,7 @@ from us_grid_sim.phantom.goal import shows_sacrum
 from us_grid_sim.phantom.record import SubjectRecord, sample_subject
 from us_grid_sim.phantom.subject import contact_pose
 from us_nav_agent.networks.blocks import Trunk, normalised
-from us_nav_agent.networks.ms_dqn import PRESETS
+from us_nav_agent.networks.dueling import PRESETS
 from us_nav_agent.rollout import Walks, walk
 from us_nav_agent.training.augment import augment_frames, augment_labels, sample_augmentation
 from us_nav_agent.training.classification import labelled

@@ -9,7 +9,7 @@ import torch
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, COLUMNS, FRAME_HEIGHT, FRAME_WIDTH, FRAMES_PER_BIN, ROWS, Bin
 from us_nav_agent.deciders import MsDqnDecider
-from us_nav_agent.networks.ms_dqn import MsDqn, NetworkConfig, StopClassifier
+from us_nav_agent.networks.dueling import DuelingNetwork, NetworkConfig, StopClassifier
 from us_nav_agent.policy import save_policy
 
 TINY = NetworkConfig(32, 32, (0, 0, FRAME_WIDTH, FRAME_HEIGHT), (4, 4, 8, 8), 16)
@@ -44,10 +44,10 @@ def toy_grid() -> Callable[..., PreprocessedGrid]:
 
 
 @pytest.fixture(scope="session")
-def tiny_networks() -> tuple[MsDqn, StopClassifier]:
+def tiny_networks() -> tuple[DuelingNetwork, StopClassifier]:
     """Untrained networks of the tiny shape, always the same ones, with weights that are nowhere zero."""
     torch.manual_seed(1)
-    networks = MsDqn(TINY).eval(), StopClassifier(TINY).eval()
+    networks = DuelingNetwork(TINY).eval(), StopClassifier(TINY).eval()
     with torch.no_grad():
         for network in networks:
             for parameter in network.parameters():
@@ -56,6 +56,6 @@ def tiny_networks() -> tuple[MsDqn, StopClassifier]:
 
 
 @pytest.fixture
-def tiny_model(tiny_networks: tuple[MsDqn, StopClassifier], tmp_path: Path) -> Path:
+def tiny_model(tiny_networks: tuple[DuelingNetwork, StopClassifier], tmp_path: Path) -> Path:
     """A model file of the tiny networks, its SHA-256 beside it."""
     return save_policy(tmp_path / "tiny.safetensors", MsDqnDecider(*tiny_networks, threshold=0.9))

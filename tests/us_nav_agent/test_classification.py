@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, FRAME_HEIGHT, FRAME_WIDTH, FRAMES_PER_BIN, Action, Bin
-from us_nav_agent.deciders import ClassifierDecider, classifier_logits
+from us_nav_agent.deciders.classifier import ClassifierDecider, classifier_logits
 from us_nav_agent.errors import ModelError, TrainingError
 from us_nav_agent.evaluation import evaluate
 from us_nav_agent.networks.baselines import DenseNetClassifier, DenseNetConfig

@@ -16,7 +16,7 @@ from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distanc
 from us_nav_agent.deciders import MsDqnDecider
 from us_nav_agent.evaluation import EvaluationResult, evaluate
 from us_nav_agent.evaluation.metrics import bootstrap_interval, policy_correctness, reachability, summarise
-from us_nav_agent.networks.ms_dqn import NetworkConfig, Values
+from us_nav_agent.networks.dueling import NetworkConfig, Values
 from us_nav_agent.policy import Policy, load_policy, one_thread
 from us_nav_agent.rollout import MAX_ACTIONS, Runs, goal_distances, run_all
 
@@ -105,6 +105,17 @@ def test_a_run_against_the_border_counts_each_action(toy_grid: MakeGrid, tiny: N
             assert runs.state[0, state] == Bin(0, place.column).state
 
 
+def test_the_path_of_a_run_goes_from_its_start_to_its_end(toy_grid: MakeGrid, tiny: NetworkConfig) -> None:
+    """Up and stop in the goal, from below it: one bin after the other; elsewhere: against the border to the end."""
+    runs = runs_of(toy_grid(), tiny, lambda _: Action.UP, GOALS)
+    below, beside = Bin(8, 2).state, Bin(1, 7).state
+    expected = [Bin(row, 2).state for row in (8, 7, 6, 5)] + [-1] * (MAX_ACTIONS - 3)
+    np.testing.assert_array_equal(runs.path[0, below], expected)
+    np.testing.assert_array_equal(runs.path[0, beside], [beside] + [Bin(0, 7).state] * MAX_ACTIONS)
+    assert (runs.moves[0, below], runs.moves[0, beside]) == (3, MAX_ACTIONS)
+    assert (runs.state[0, below], runs.state[0, beside]) == (GOALS[0].state, Bin(0, 7).state)
+
+
 def test_a_goal_20_moves_away_is_out_of_reach(toy_grid: MakeGrid, tiny: NetworkConfig) -> None:
     """The stop is one of the 20 actions (alg. 1), so 19 moves are the most that a run can use."""
     goals = (Bin(0, 0),)
@@ -113,9 +124,8 @@ def test_a_goal_20_moves_away_is_out_of_reach(toy_grid: MakeGrid, tiny: NetworkC
 
 
 def some_runs(actions: list[list[int]], correct: list[list[int]], reached: list[list[bool]]) -> Runs:
-    return Runs(
-        np.array(actions), np.array(correct), np.array(reached), np.zeros_like(np.array(actions)), np.array(reached)
-    )
+    path = np.zeros((*np.shape(actions), MAX_ACTIONS + 1), dtype=np.int64)
+    return Runs(np.array(actions), np.array(correct), np.array(reached), np.array(reached), path)
 
 
 def test_correctness_is_the_mean_of_ratios_and_not_the_ratio_of_sums() -> None:

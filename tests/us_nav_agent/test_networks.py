@@ -3,9 +3,9 @@
 import pytest
 import torch
 from us_nav_agent.networks.blocks import ResidualBlock, Trunk, normalised
-from us_nav_agent.networks.ms_dqn import MOVES, PRESETS, MsDqn, NetworkConfig, StopClassifier
+from us_nav_agent.networks.dueling import MOVES, PRESETS, DuelingNetwork, NetworkConfig, StopClassifier
 
-Networks = tuple[MsDqn, StopClassifier]
+Networks = tuple[DuelingNetwork, StopClassifier]
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_new_full_width_trunk_neither_explodes_nor_dies() -> None:
 
 def test_every_weight_learns_after_the_first_update(tiny: NetworkConfig, frames: torch.Tensor) -> None:
     torch.manual_seed(0)
-    network = MsDqn(tiny)
+    network = DuelingNetwork(tiny)
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
     for _ in range(2):
         optimizer.zero_grad()
@@ -110,7 +110,7 @@ def test_the_trunk_is_a_resnet_18_without_normalisation_and_final_pooling() -> N
 
 @pytest.mark.parametrize(("preset", "low", "high"), [("lite", 7e5, 9e5), ("paper", 5e7, 1e8)])
 def test_presets_are_of_the_size_their_name_says(preset: str, low: float, high: float) -> None:
-    network = MsDqn(PRESETS[preset])
+    network = DuelingNetwork(PRESETS[preset])
     assert low < sum(parameter.numel() for parameter in network.parameters()) < high
 
 

@@ -17,9 +17,9 @@ from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.sacrum_nav import SacrumNavEnv
 from us_grid_sim.errors import FrameError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, Action
-from us_nav_agent.deciders import MsDqnDecider, decide
+from us_nav_agent.deciders.dqn import MsDqnDecider, decide
 from us_nav_agent.errors import ModelError
-from us_nav_agent.networks.ms_dqn import MsDqn, NetworkConfig, StopClassifier
+from us_nav_agent.networks.dueling import DuelingNetwork, NetworkConfig, StopClassifier
 from us_nav_agent.policy import (
     Decision,
     check_digest,
@@ -30,7 +30,7 @@ from us_nav_agent.policy import (
     save_policy,
 )
 
-Networks = tuple[MsDqn, StopClassifier]
+Networks = tuple[DuelingNetwork, StopClassifier]
 Frames = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -107,7 +107,7 @@ def test_the_policy_sees_what_the_environment_shows(
     """Frame by frame, from pixels and by hand from the environment's observation: the same Q-values to the bit."""
     config = NetworkConfig(FRAME_HEIGHT, FRAME_WIDTH, (0, 0, FRAME_WIDTH, FRAME_HEIGHT), (2, 2, 2, 2), 4)
     torch.manual_seed(3)
-    decider = MsDqnDecider(MsDqn(config), StopClassifier(config), 1.0)
+    decider = MsDqnDecider(DuelingNetwork(config), StopClassifier(config), 1.0)
     policy = load_policy(save_policy(tmp_path / "full.safetensors", decider))
     toy = toy_grid()
     frames = toy.frames.repeat(19, axis=1)[:, :FRAME_HEIGHT].repeat(25, axis=2)

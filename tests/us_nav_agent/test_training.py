@@ -11,7 +11,7 @@ import torch
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.sacrum_nav import SacrumNavEnv
 from us_grid_sim.geometry import BINS, Action, Bin
-from us_nav_agent.networks.ms_dqn import NetworkConfig
+from us_nav_agent.networks.dueling import NetworkConfig
 from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
 from us_nav_agent.rollout import goal_distances
 from us_nav_agent.training import augment, dqn

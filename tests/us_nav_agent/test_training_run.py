@@ -17,7 +17,7 @@ from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distance
 from us_nav_agent.deciders import MsDqnDecider
 from us_nav_agent.errors import TrainingError
-from us_nav_agent.networks.ms_dqn import PRESETS, NetworkConfig, Values
+from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, Values
 from us_nav_agent.policy import load_policy
 from us_nav_agent.rollout import Runs, run_all
 from us_nav_agent.training import TrainProgress, load_experiment, train

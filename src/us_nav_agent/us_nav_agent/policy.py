@@ -11,13 +11,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from us_grid_sim.geometry import Action
-from us_grid_sim.memory import ActionMemory, FrameMemory
 from us_grid_sim.preprocess import Frame8
 
 from us_nav_agent.deciders import DECIDERS, Decider, Decision
 from us_nav_agent.errors import ModelError
-from us_nav_agent.networks.ms_dqn import MOVES
 
 __all__ = [
     "Decision",
@@ -62,11 +59,9 @@ class Policy:
         self.name = name
         self.sha256 = sha256
         self.decider = decider
-        self.preprocess = decider.config.preprocess
+        self.preprocess = decider.preprocess
         self.targets: tuple[str, ...] = ("sacrum",)
-        self._frames = FrameMemory(decider.config.frames)
-        self._actions = ActionMemory(decider.config.actions, MOVES)
-        self._decisions = 0
+        self.reset()
 
     @property
     def decisions(self) -> int:
@@ -75,8 +70,7 @@ class Policy:
 
     def reset(self) -> None:
         """Forget all frames and actions."""
-        self._frames.reset()
-        self._actions.reset()
+        self._run = self.decider.begin()
         self._decisions = 0
 
     def act(self, frame: Frame8) -> Decision:
@@ -85,13 +79,9 @@ class Policy:
         Raises:
             FrameError: the frame has another size or type; nothing is remembered.
         """
-        self._frames.push(self.preprocess(frame))
-        frames = torch.from_numpy(self._frames.stacked()).unsqueeze(0)
-        actions = torch.from_numpy(self._actions.vector()).unsqueeze(0)
+        small = self.preprocess(frame)
         with one_thread():
-            decision = self.decider.decide(frames, actions)
-        if decision.action is not Action.STOP:
-            self._actions.push(decision.action)
+            decision = self._run(small)
         self._decisions += 1
         return decision
 

@@ -8,8 +8,7 @@ import numpy.typing as npt
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distance
 
-from us_nav_agent.deciders import Chooser, Decider, Ints
-from us_nav_agent.networks.ms_dqn import MOVES
+from us_nav_agent.deciders.base import Decider, Ints, Walkers
 
 MAX_ACTIONS = 20
 """Actions of a test run (Hase et al. 2020, sec. IV-C)."""
@@ -23,15 +22,26 @@ class Runs:
         actions: actions taken, the stop included.
         correct: how many of them moved closer to the goal, or stopped in a goal bin.
         stopped: whether the run ended with a stop decision.
-        state: the bin that it ended in, row * 15 + column.
         reached: whether it ended with a stop decision in a goal bin.
+        path: (subjects, 165, 21), the bins one after the other, row * 15 + column, from the start on; a move that the
+            border held back stands there as the same bin again; -1 after the last one.
     """
 
     actions: Ints
     correct: Ints
     stopped: npt.NDArray[np.bool_]
-    state: Ints
     reached: npt.NDArray[np.bool_]
+    path: Ints
+
+    @property
+    def moves(self) -> Ints:
+        """Moves of each run, those included that a border held back."""
+        return self.actions - self.stopped
+
+    @property
+    def state(self) -> Ints:
+        """The bin that each run ended in, row * 15 + column."""
+        return np.take_along_axis(self.path, self.moves[..., None], axis=-1)[..., 0]
 
 
 def goal_distances(goals: tuple[Bin, ...]) -> Ints:
@@ -40,10 +50,8 @@ def goal_distances(goals: tuple[Bin, ...]) -> Ints:
 
 
 def _moves() -> Ints:
-    """Next state (165, 4) of every bin and move."""
-    return np.array(
-        [[Bin.from_state(state).moved(Action(move)).state for move in range(MOVES)] for state in range(BINS)]
-    )
+    """Next state (165, 5) of every bin and action."""
+    return np.array([[Bin.from_state(state).moved(action).state for action in Action] for state in range(BINS)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,26 +94,24 @@ def run_all(decider: Decider, grids: Sequence[PreprocessedGrid], seed: int) -> R
         seed: of the frames that are drawn in the bins.
     """
     walks = Walks.on(grids)
-    return walk(decider.chooser(walks.frames), walks, decider.config.frames, decider.config.actions, seed)
+    return walk(decider.walkers(walks.frames, walks.distances.size), walks, seed)
 
 
-def walk(choose: Chooser, walks: Walks, frames: int, actions: int, seed: int) -> Runs:
-    """Walk from every bin with memories of ``frames`` frames and ``actions`` actions, as ``choose`` says."""
+def walk(walkers: Walkers, walks: Walks, seed: int) -> Runs:
+    """Walk from every bin as ``walkers`` say, a new run for each of (subjects * 165) starts."""
     rng = np.random.default_rng(seed)
     shape = walks.distances.shape
     subject = np.repeat(np.arange(shape[0]), BINS)
     state = np.tile(np.arange(BINS), shape[0])
-    moves, one_hot, count = _moves(), np.eye(MOVES, dtype=np.float32), len(state)
-    memory = np.zeros((count, frames), dtype=np.int64)
-    chosen = np.zeros((count, actions, MOVES), dtype=np.float32)
+    moves, count = _moves(), len(state)
     taken, correct = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     stopped = np.zeros(count, dtype=bool)
+    path = np.full((count, MAX_ACTIONS + 1), -1)
+    path[:, 0] = state
     for step in range(MAX_ACTIONS):
         draw = rng.integers(FRAMES_PER_BIN, size=count)
         live = np.flatnonzero(~stopped)
-        frame = walks.bins[subject[live], state[live], draw[live]]
-        memory[live] = np.column_stack([frame, memory[live, :-1]]) if step else frame[:, None]
-        action = choose(memory[live], chosen[live])
+        action = walkers(live, walks.bins[subject[live], state[live], draw[live]])
         taken[live] += 1
         ended = live[action == Action.STOP]
         stopped[ended] = True
@@ -113,15 +119,14 @@ def walk(choose: Chooser, walks: Walks, frames: int, actions: int, seed: int) ->
         going, move = live[action != Action.STOP], action[action != Action.STOP]
         if not going.size:
             break
-        chosen[going] = np.concatenate([one_hot[move][:, None], chosen[going]], axis=1)[:, :actions]
         after = moves[state[going], move]
         correct[going] += walks.distances[subject[going], after] < walks.distances[subject[going], state[going]]
-        state[going] = after
+        state[going] = path[going, step + 1] = after
     reached = stopped & walks.is_goal[subject, state]
     return Runs(
         actions=taken.reshape(shape),
         correct=correct.reshape(shape),
         stopped=stopped.reshape(shape),
-        state=state.reshape(shape),
         reached=reached.reshape(shape),
+        path=path.reshape(*shape, -1),
     )

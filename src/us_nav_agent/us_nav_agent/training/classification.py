@@ -36,7 +36,7 @@ from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.rules import Step
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin
 
-from us_nav_agent.deciders import classifier_logits
+from us_nav_agent.deciders.classifier import classifier_logits
 from us_nav_agent.networks.baselines import DenseNetClassifier
 from us_nav_agent.rollout import Walks, walk
 from us_nav_agent.training.augment import augment_frames, augment_labels, sample_augmentation
@@ -121,7 +121,7 @@ class _Learner:
         logits = classifier_logits(self.network.eval(), walks.frames, device())
         loss = functional.cross_entropy(torch.from_numpy(logits[numbers]), torch.from_numpy(labels))
         actions = logits.argmax(axis=1)
-        runs = walk(lambda memory, chosen: actions[memory[:, 0]], walks, frames=1, actions=0, seed=0)
+        runs = walk(lambda live, frames: actions[frames], walks, seed=0)
         entry = {"updates": self.updates, "loss": float(loss)} | summary_of(runs)
         if all(_score(entry) > _score(old) for old in self.history):
             self.best = {name: value.cpu().clone() for name, value in self.network.state_dict().items()}

@@ -13,7 +13,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from torch import Tensor
 from torch.nn import functional
 
-from us_nav_agent.networks.ms_dqn import MsDqn, NetworkConfig
+from us_nav_agent.networks.dueling import DuelingNetwork, NetworkConfig
 from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
 from us_nav_agent.training.augment import augment_actions, augment_frames, mirror_moves, sample_augmentation
 
@@ -42,7 +42,7 @@ class ReferenceQNetwork(BasePolicy):  # type: ignore[misc]
     ) -> None:
         super().__init__(observation_space, action_space)
         self.bank = bank
-        self.network = MsDqn(config)
+        self.network = DuelingNetwork(config)
 
     def frames(self, obs: PyTorchObs) -> Tensor:
         """The frames uint8 (n, frames, h, w) that observations refer to."""

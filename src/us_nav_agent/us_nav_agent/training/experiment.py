@@ -10,7 +10,7 @@ import yaml
 
 from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.baselines import SMALLEST_INPUT, DenseNetConfig
-from us_nav_agent.networks.ms_dqn import ARRAY_ROI, PRESETS, NetworkConfig
+from us_nav_agent.networks.dueling import ARRAY_ROI, PRESETS, NetworkConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "config" / "experiments"
 

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 from us_grid_sim.dataset.grid import PreprocessedGrid
 
-from us_nav_agent.deciders import stop_probabilities
-from us_nav_agent.networks.ms_dqn import NetworkConfig, StopClassifier
+from us_nav_agent.deciders.dqn import stop_probabilities
+from us_nav_agent.networks.dueling import NetworkConfig, StopClassifier
 from us_nav_agent.training.augment import augment_frames, sample_augmentation
 from us_nav_agent.training.experiment import StopSettings
 

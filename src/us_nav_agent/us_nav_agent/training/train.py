@@ -20,7 +20,7 @@ from us_grid_sim.dataset.layout import subjects_of
 from us_grid_sim.envs.sacrum_nav import SacrumNavEnv
 
 from us_nav_agent.deciders import ClassifierDecider, Decider, MsDqnDecider
-from us_nav_agent.networks.ms_dqn import MsDqn, StopClassifier
+from us_nav_agent.networks.dueling import DuelingNetwork, StopClassifier
 from us_nav_agent.policy import save_policy
 from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
 from us_nav_agent.rollout import run_all
@@ -79,7 +79,7 @@ def _ms_dqn(experiment: MsDqnExperiment, grids: Grids, seed: int, out: Path, pro
     return MsDqnDecider(best, stop, threshold_by_runs(best, stop, grids["validation"]))
 
 
-def threshold_by_runs(q: MsDqn, stop: StopClassifier, grids: Sequence[PreprocessedGrid]) -> float:
+def threshold_by_runs(q: DuelingNetwork, stop: StopClassifier, grids: Sequence[PreprocessedGrid]) -> float:
     """The stop threshold of the highest mean reachability on these subjects, the middle one of equals.
 
     Single frames weigh both errors alike, but a run recovers from a missed stop in the next goal bin and never from a
@@ -130,7 +130,7 @@ def _q_network(
     stop: StopClassifier,
     threshold: float,
     progress: Report,
-) -> MsDqn:
+) -> DuelingNetwork:
     """Train the Q network, from the latest state where there is one; returns the best by validation."""
     settings = experiment.dqn
     environments, bank = _environments(grids["train"], settings.environments)
@@ -166,7 +166,7 @@ def _q_network(
         if keeper.n_calls:
             keeper.checkpoint()
         raise
-    best = MsDqn(experiment.network)
+    best = DuelingNetwork(experiment.network)
     best.load_state_dict(torch.load(out / "best.pt", weights_only=True)["network"])
     return best.eval()
 
@@ -209,10 +209,10 @@ class _Keeper(BaseCallback):  # type: ignore[misc]
 
     def _evaluate(self) -> None:
         """Median reachability over the validation subjects, as in the paper; the mean decides between equals."""
-        network: MsDqn = self.model.q_net.network
+        network: DuelingNetwork = self.model.q_net.network
         network.eval()
         weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-        on_cpu = MsDqn(network.config)
+        on_cpu = DuelingNetwork(network.config)
         on_cpu.load_state_dict(weights)
         runs = run_all(MsDqnDecider(on_cpu, self._stop, self._threshold), self._grids, seed=0)
         entry = {"steps": self.num_timesteps} | summary_of(runs)

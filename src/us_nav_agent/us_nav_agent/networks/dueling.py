@@ -1,4 +1,4 @@
-"""The dueling network with memory of Hase et al. 2020 (eq. 3 and 4) and its stop classifier."""
+"""The dueling network with memory of Hase et al. 2020 (eq. 3 and 4) and the stop classifier of MS-DQN."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,6 +24,7 @@ class NetworkConfig:
         hidden: units of the hidden layer of each stream.
         frames: frames in memory, the current one included.
         actions: actions in memory.
+        outputs: actions to choose among: the four moves, or five with the stop.
     """
 
     height: int
@@ -33,6 +34,7 @@ class NetworkConfig:
     hidden: int
     frames: int = 3
     actions: int = 5
+    outputs: int = MOVES
 
     @property
     def preprocess(self) -> Preprocess:
@@ -49,7 +51,7 @@ PRESETS = {
 
 
 class Values(NamedTuple):
-    """What the dueling network says: Q(s, a) (n, 4) and V(s) (n,)."""
+    """What the dueling network says: Q(s, a) (n, outputs) and V(s) (n,)."""
 
     q: Tensor
     state: Tensor
@@ -59,18 +61,21 @@ def _stream(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
 
 
-class MsDqn(nn.Module):
-    """Q = V + A - mean(A); V from the frames alone, A from the frames and the action memory."""
+class DuelingNetwork(nn.Module):
+    """Q = V + A - mean(A); V from the frames alone, A from the frames and the action memory.
+
+    V-DQN has a memory of one frame and no action, M-DQN and MS-DQN of several.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
         self.trunk = Trunk(config.frames, config.height, config.width, config.widths)
         self.value = _stream(self.trunk.size, config.hidden, 1)
-        self.advantage = _stream(self.trunk.size + config.actions * MOVES, config.hidden, MOVES)
+        self.advantage = _stream(self.trunk.size + config.actions * config.outputs, config.hidden, config.outputs)
 
     def forward(self, frames: Tensor, actions: Tensor) -> Values:
-        """Values of frames uint8 (n, frames, h, w), current first, and action memories float (n, actions * 4)."""
+        """Values of frames uint8 (n, frames, h, w), current first, and action memories float (n, actions * outputs)."""
         features = self.trunk(normalised(frames))
         state = self.value(features)
         advantage = self.advantage(torch.cat([features, actions], dim=1))
