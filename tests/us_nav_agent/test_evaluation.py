@@ -1,23 +1,24 @@
-"""Runs and metrics: known answers on toy subjects, and parity of the batch with the policy one frame at a time."""
+"""Runs of policies: known answers on toy subjects, parity of the batch with single frames, and what a result says."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distance
-from us_nav_agent.deciders import MsDqnDecider
-from us_nav_agent.evaluation import EvaluationResult, evaluate
-from us_nav_agent.evaluation.metrics import bootstrap_interval, policy_correctness, reachability, summarise
-from us_nav_agent.networks.dueling import NetworkConfig, Values
-from us_nav_agent.policy import Policy, load_policy, one_thread
+from us_nav_agent.deciders import DqnDecider, MsDqnDecider
+from us_nav_agent.errors import UsNavAgentError
+from us_nav_agent.evaluation import EvaluationResult, evaluate, evaluate_baseline, evaluate_seeds
+from us_nav_agent.evaluation.bootstrap import summarise
+from us_nav_agent.evaluation.metrics import policy_correctness, reachability
+from us_nav_agent.networks.dueling import DuelingNetwork, NetworkConfig, StopClassifier, Values
+from us_nav_agent.policy import Policy, load_policy, one_thread, save_policy
 from us_nav_agent.rollout import MAX_ACTIONS, Runs, goal_distances, run_all
 
 GOALS = (Bin(5, 2), Bin(5, 3))
@@ -123,45 +124,6 @@ def test_a_goal_20_moves_away_is_out_of_reach(toy_grid: MakeGrid, tiny: NetworkC
     np.testing.assert_array_equal(runs.reached[0], goal_distances(goals) <= 19)
 
 
-def some_runs(actions: list[list[int]], correct: list[list[int]], reached: list[list[bool]]) -> Runs:
-    path = np.zeros((*np.shape(actions), MAX_ACTIONS + 1), dtype=np.int64)
-    return Runs(np.array(actions), np.array(correct), np.array(reached), np.array(reached), path)
-
-
-def test_correctness_is_the_mean_of_ratios_and_not_the_ratio_of_sums() -> None:
-    runs = some_runs([[1, 20], [4, 4]], [[1, 0], [1, 3]], [[True, False], [False, True]])
-    np.testing.assert_allclose(policy_correctness(runs), [0.5, 0.5])
-    np.testing.assert_allclose(reachability(runs), [0.5, 0.5])
-
-
-values = st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array)
-
-
-@given(values=values, seed=st.integers(0, 9))
-def test_an_interval_lies_within_the_values_and_around_their_mean(values: np.ndarray, seed: int) -> None:
-    low, high = bootstrap_interval(values, seed)
-    assert values.min() - 1e-9 <= low <= values.mean() + 1e-9
-    assert values.mean() - 1e-9 <= high <= values.max() + 1e-9
-
-
-def test_the_interval_of_many_values_is_that_of_the_normal_law() -> None:
-    values = np.random.default_rng(0).normal(0.5, 0.1, 400)
-    low, high = bootstrap_interval(values, 0)
-    half = 1.96 * values.std() / 20
-    assert low == pytest.approx(values.mean() - half, abs=1e-3)
-    assert high == pytest.approx(values.mean() + half, abs=1e-3)
-
-
-def test_a_single_subject_has_an_interval_of_no_width() -> None:
-    summary = summarise(np.array([0.7]), 0)
-    assert (summary.mean, summary.median, summary.low, summary.high) == (0.7, 0.7, 0.7, 0.7)
-
-
-def test_no_subjects_have_no_metric() -> None:
-    with pytest.raises(ValueError, match="at least one subject"):
-        bootstrap_interval(np.array([]), 0)
-
-
 @pytest.fixture
 def policy(tiny_model: Path) -> Policy:
     return load_policy(tiny_model)
@@ -215,14 +177,26 @@ def stop_probability_of(decider: MsDqnDecider, grid: PreprocessedGrid) -> np.nda
 
 
 @pytest.fixture
-def result(varied: PreprocessedGrid, policy: Policy) -> EvaluationResult:
-    return evaluate(policy, [varied, replace(varied, name="Other", goals=(Bin(0, 0),))], seed=0)
+def subjects(varied: PreprocessedGrid) -> list[PreprocessedGrid]:
+    return [varied, replace(varied, name="Other", goals=(Bin(0, 0),))]
+
+
+@pytest.fixture
+def result(subjects: list[PreprocessedGrid], policy: Policy) -> EvaluationResult:
+    return evaluate(policy, subjects, seed=0)
+
+
+@pytest.fixture
+def sibling(tiny: NetworkConfig, tmp_path: Path) -> Policy:
+    """A policy of the same architecture, trained, so to say, from another seed."""
+    torch.manual_seed(7)
+    networks = DuelingNetwork(tiny), StopClassifier(tiny)
+    return load_policy(save_policy(tmp_path / "sibling.safetensors", MsDqnDecider(*networks, threshold=0.6)))
 
 
 def test_the_same_seed_gives_the_same_json_to_the_byte(
-    result: EvaluationResult, varied: PreprocessedGrid, policy: Policy
+    result: EvaluationResult, subjects: list[PreprocessedGrid], policy: Policy
 ) -> None:
-    subjects = [varied, replace(varied, name="Other", goals=(Bin(0, 0),))]
     threads = torch.get_num_threads()
     torch.set_num_threads(3 - min(threads, 2))
     try:
@@ -234,19 +208,80 @@ def test_the_same_seed_gives_the_same_json_to_the_byte(
 
 def test_the_json_says_all_that_the_result_holds(result: EvaluationResult) -> None:
     content = json.loads(result.to_json())
-    assert [subject["name"] for subject in content["subjects"]] == ["Toy", "Other"]
-    assert content["reachability"]["mean"] == pytest.approx(result.reachability.mean, abs=1e-6)
-    assert (content["model"], content["sha256"], content["seed"]) == ("tiny", result.sha256, 0)
-    assert content["reachability"]["mean"] == pytest.approx(
-        np.mean([subject["reachability"] for subject in content["subjects"]]), abs=1e-6
-    )
+    assert content["models"] == [{"name": "tiny", "sha256": result.models[0].sha256}]
+    assert (content["seed"], content["max_actions"], content["subjects"]) == (0, MAX_ACTIONS, ["Toy", "Other"])
+    for name, metric in content["metrics"].items():
+        np.testing.assert_allclose(np.array(metric["values"], dtype=float), result.values[name], atol=1e-6)
+        summary = {part: np.nan if metric[part] is None else metric[part] for part in ("mean", "median", "low", "high")}
+        assert summary == pytest.approx(asdict(result.summaries[name]), abs=1e-6, nan_ok=True)
+    reached = content["metrics"]["reachability"]
+    assert reached["mean"] == pytest.approx(np.mean(reached["values"]), abs=1e-6)
+    assert set(content["baselines"]) == {"oracle", "sweep", "random"}
 
 
-def test_the_table_has_the_papers_figures_beside_ours(result: EvaluationResult) -> None:
+def test_a_metric_without_a_value_is_null_in_the_json_and_a_dash_in_the_table(
+    toy_grid: MakeGrid, policy: Policy
+) -> None:
+    """A policy that never stops reaches nothing: no efficiency, and no actions to the goal."""
+    decider = policy.decider
+    assert isinstance(decider, MsDqnDecider)
+    decider.threshold = 1.0
+    result = evaluate(policy, [toy_grid()], seed=0)
+    metric = json.loads(result.to_json())["metrics"]["path_efficiency"]
+    assert metric == {"high": None, "low": None, "mean": None, "median": None, "values": [[None]]}
+    assert re.search(r"\| Toy \| [0-9.]+% \| 0.00% \| - \| 0.00% \| [0-9.]+ \| - \| 0.00% \|", result.to_markdown())
+
+
+def test_the_table_has_the_papers_figures_beside_ours_and_the_limit(result: EvaluationResult) -> None:
     table = result.to_markdown()
     assert "| MS-DQN, Hase et al. 2020 | 79.53% | 82.91% |" in table
     assert f"| tiny (mean, 95% interval over 2 subjects) | {result.policy_correctness.mean:.2%} (" in table
+    limit = result.baselines["oracle"]
+    assert f"| oracle (limit) | {limit['policy_correctness'].mean:.2%} | {limit['reachability'].mean:.2%} |" in table
+    assert "| random walk | " in table
     assert "| Other | " in table
+    rows = [line.count("|") for line in table.splitlines() if line]
+    assert set(rows[:10]) == {4} and set(rows[10:]) == {9}
+
+
+def test_seeds_are_rows_of_values_and_the_summary_is_over_both(
+    subjects: list[PreprocessedGrid], policy: Policy, sibling: Policy
+) -> None:
+    alone = [evaluate(one, subjects, seed=0) for one in (policy, sibling)]
+    both = evaluate_seeds([policy, sibling], subjects, seed=0)
+    for name, values in both.values.items():
+        np.testing.assert_array_equal(values, np.concatenate([one.values[name] for one in alone]))
+    assert (alone[0].values["policy_correctness"] != alone[1].values["policy_correctness"]).any()
+    assert both.summaries["policy_correctness"] == summarise(both.values["policy_correctness"], 0)
+    table = both.to_markdown()
+    assert "| tiny, sibling (mean, 95% interval over 2 subjects and 2 seeds) | " in table
+    assert f"| sibling | {sibling.sha256[:12]} | {both.values['policy_correctness'][1].mean():.2%} | " in table
+
+
+def test_a_model_that_stands_twice_is_refused(subjects: list[PreprocessedGrid], policy: Policy) -> None:
+    with pytest.raises(UsNavAgentError, match=r"model tiny \(.*\) stands twice"):
+        evaluate_seeds([policy, policy], subjects, seed=0)
+
+
+def test_models_of_two_architectures_are_refused(
+    subjects: list[PreprocessedGrid], policy: Policy, tiny: NetworkConfig, tmp_path: Path
+) -> None:
+    other = DqnDecider(DuelingNetwork(replace(tiny, outputs=5)))
+    vdqn = load_policy(save_policy(tmp_path / "vdqn.safetensors", other))
+    with pytest.raises(
+        UsNavAgentError, match=r"vdqn is usnav-dqn-1 .*, tiny usnav-ms-dqn-1 .*; evaluate together only"
+    ):
+        evaluate_seeds([policy, vdqn], subjects, seed=0)
+
+
+def test_a_baseline_has_no_weights_and_is_not_compared_with_itself(subjects: list[PreprocessedGrid]) -> None:
+    result = evaluate_baseline("oracle", subjects, seed=0)
+    content = json.loads(result.to_json())
+    assert content["models"] == [{"name": "oracle", "sha256": None}]
+    assert set(content["baselines"]) == {"sweep", "random"}
+    assert content["metrics"]["reachability"]["values"][0][0] == 1.0
+    with pytest.raises(ValueError, match="at least one"):
+        evaluate_baseline("oracle", [], seed=0)
 
 
 def test_subjects_preprocessed_otherwise_are_refused(policy: Policy, varied: PreprocessedGrid) -> None:
@@ -256,7 +291,7 @@ def test_subjects_preprocessed_otherwise_are_refused(policy: Policy, varied: Pre
 
 
 def test_an_evaluation_needs_a_subject(policy: Policy) -> None:
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="1 policies, 0 subjects; an evaluation needs at least one of each"):
         evaluate(policy, [], seed=0)
 
 

@@ -1,39 +1,97 @@
-"""`usnav evaluate`: a model on all starts of the test subjects, beside the paper's table."""
+"""`usnav evaluate`: models or a baseline on all starts of the test subjects, beside the paper's table."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markdown import Markdown
 
 from us_nav_agent.cli.screen import console, progress_bar
 
+if TYPE_CHECKING:
+    from us_grid_sim.dataset.grid import PreprocessedGrid
+    from us_grid_sim.dataset.layout import GridSubject
+
+    from us_nav_agent.evaluation import EvaluationResult
+    from us_nav_agent.policy import Policy
+
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Name or path of a model.")] = "msdqn-lite",
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Names or paths of models, training seeds of one architecture; or a baseline: oracle, sweep, random.",
+            default_factory=lambda: ["msdqn-lite"],
+            show_default="msdqn-lite",
+        ),
+    ],
     data: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("data/cohort"),
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Which subjects.")] = "test",
     seed: Annotated[int, typer.Option(min=0, help="Of the frames drawn in the bins.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and .md.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json, evaluation.md and pictures.")] = None,
 ) -> None:
     """Walk from all 165 bins of each subject; the same seed gives the same JSON byte for byte.
 
-    Example: `usnav evaluate msdqn-lite --data data/cohort --out runs/evaluation`
+    Examples: `usnav evaluate msdqn-lite --out runs/evaluation`, `usnav evaluate runs/*/model.safetensors`,
+    `usnav evaluate oracle`
     """
-    from us_grid_sim.dataset.grid import load_grid
-    from us_grid_sim.dataset.layout import subjects_of
+    from us_grid_sim.dataset.layout import read_subject, subjects_of
 
-    from us_nav_agent.evaluation import evaluate as run
-    from us_nav_agent.policy import load_policy
+    from us_nav_agent.errors import UsNavAgentError
+    from us_nav_agent.evaluation import BASELINES, evaluate_baseline, evaluate_seeds
+    from us_nav_agent.evaluation.report import write_reachability, write_tables
 
-    policy = load_policy(model)
-    with progress_bar() as bar:
-        files = subjects_of(data, split)
-        grids = [load_grid(file, policy.preprocess) for file in bar.track(files, description="subjects")]
-    result = run(policy, grids, seed)
+    files = subjects_of(data, split)
+    named = [name for name in models if name in BASELINES]
+    if named and len(models) > 1:
+        raise UsNavAgentError(f"{named[0]} is a baseline; evaluate it alone")
+    policies = [] if named else _load_seeds(models)
+    subjects = [read_subject(file) for file in files]
+    grids = _load_grids(files, policies[0]) if policies else []
+    result = evaluate_seeds(policies, grids, seed) if policies else evaluate_baseline(named[0], subjects, seed)
     console.print(Markdown(result.to_markdown()))
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "evaluation.json").write_text(result.to_json())
-        (out / "evaluation.md").write_text(result.to_markdown())
-        console.print(f"wrote {out}/evaluation.json and .md")
+        written = [*write_tables(result, out), write_reachability(result, subjects, out)]
+        if policies:
+            written += _write_looks(result, policies[0], subjects, grids, out)
+        console.print(f"wrote {', '.join(file.name for file in written)} in {out}", soft_wrap=True)
+
+
+def _load_seeds(names: list[str]) -> "list[Policy]":
+    """Load policies that can be evaluated together."""
+    from us_nav_agent.evaluation import check_seeds
+    from us_nav_agent.policy import load_policy
+
+    policies = [load_policy(name) for name in names]
+    check_seeds(policies)
+    return policies
+
+
+def _load_grids(files: list[Path], policy: "Policy") -> "list[PreprocessedGrid]":
+    """Load the subjects as the policy sees them, behind a progress bar."""
+    from us_grid_sim.dataset.grid import load_grid
+
+    with progress_bar() as bar:
+        return [load_grid(file, policy.preprocess) for file in bar.track(files, description="subjects")]
+
+
+def _write_looks(
+    result: "EvaluationResult",
+    policy: "Policy",
+    subjects: "list[GridSubject]",
+    grids: "list[PreprocessedGrid]",
+    out: Path,
+) -> list[Path]:
+    """Write the pictures of a run and of the state values, of the first model."""
+    from us_nav_agent.evaluation.look import state_values
+    from us_nav_agent.evaluation.report import write_run, write_values
+
+    written = [write_run(result, policy.decider, grids, subjects[0].frame, out)]
+    with progress_bar() as bar:
+        found = [state_values(policy.decider, grid) for grid in bar.track(grids, description="state values")]
+    values = [one for one in found if one is not None]
+    if values:
+        return [*written, write_values(result, values, subjects, out)]
+    console.print(f"{policy.name} estimates no state value: no picture of them", soft_wrap=True)
+    return written

@@ -1,141 +1,114 @@
-"""Evaluation of a policy: a run of at most 20 actions from each of the 165 bins of every subject, in one batch."""
+"""Evaluation: a run of at most 20 actions from each of the 165 bins of every subject, all in one batch."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from typing import Protocol
 
+import numpy as np
 from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_grid_sim.geometry import Bin
 
-from us_nav_agent.evaluation.metrics import CONFIDENCE, Summary, policy_correctness, reachability, summarise
+from us_nav_agent.errors import UsNavAgentError
+from us_nav_agent.evaluation.bootstrap import summarise
+from us_nav_agent.evaluation.metrics import measure
+from us_nav_agent.evaluation.result import EvaluationResult, Model
+from us_nav_agent.evaluation.scripted import BASELINES, run_baseline
 from us_nav_agent.policy import Policy, one_thread
-from us_nav_agent.rollout import MAX_ACTIONS, Runs, run_all
-
-PUBLISHED = {
-    "Classification CNN (DenseNet-121)": (0.5842, 0.5964),
-    "V-DQN": (0.5537, 0.1830),
-    "M-DQN": (0.4949, 0.3697),
-    "MS-DQN": (0.7953, 0.8291),
-}
-"""Policy correctness and reachability by architecture (Hase et al. 2020, table II; other subjects than ours)."""
-_DECIMALS = 6
+from us_nav_agent.rollout import Runs, run_all
 
 
-@dataclass(frozen=True)
-class SubjectResult:
-    """How a policy did on one subject.
+class Subject(Protocol):
+    """What a baseline is told of a subject."""
 
-    Attributes:
-        name: of the subject.
-        policy_correctness, reachability: 0 to 1.
-        false_stops: share of its runs that stopped outside the goal bins.
-        mean_actions: actions of a run that reached the goal, the stop included; None: none did.
-    """
+    @property
+    def name(self) -> str:
+        """Its name."""
 
-    name: str
-    policy_correctness: float
-    reachability: float
-    false_stops: float
-    mean_actions: float | None
-
-
-@dataclass(frozen=True)
-class EvaluationResult:
-    """What an evaluation found.
-
-    Attributes:
-        model: name of the policy.
-        sha256: of its weights file.
-        seed: of the frames drawn in the bins, and of the bootstrap.
-        max_actions: actions a run may take.
-        subjects: one by one.
-        policy_correctness, reachability: over the subjects.
-    """
-
-    model: str
-    sha256: str
-    seed: int
-    max_actions: int
-    subjects: tuple[SubjectResult, ...]
-    policy_correctness: Summary
-    reachability: Summary
-
-    def to_json(self) -> str:
-        """The result as JSON, ending in a newline: the same result gives the same bytes."""
-        rounded = json.loads(json.dumps(asdict(self)), parse_float=lambda text: round(float(text), _DECIMALS))
-        return json.dumps(rounded, indent=2, sort_keys=True) + "\n"
-
-    def to_markdown(self) -> str:
-        """Two tables: ours beside the paper's, and ours by subject."""
-        lines = [
-            "| architecture | policy correctness | reachability |",
-            "| --- | --- | --- |",
-            *(f"| {name}, Hase et al. 2020 | {c:.2%} | {r:.2%} |" for name, (c, r) in PUBLISHED.items()),
-            f"| {self.model} (mean, {CONFIDENCE:.0%} interval over {len(self.subjects)} subjects) "
-            f"| {_interval(self.policy_correctness)} | {_interval(self.reachability)} |",
-            "",
-            "| subject | policy correctness | reachability | stopped elsewhere | actions to the goal |",
-            "| --- | --- | --- | --- | --- |",
-            *(_row(subject) for subject in self.subjects),
-            f"| median | {self.policy_correctness.median:.2%} | {self.reachability.median:.2%} | | |",
-        ]
-        return "\n".join(lines) + "\n"
-
-
-def _interval(summary: Summary) -> str:
-    return f"{summary.mean:.2%} ({summary.low:.2%} to {summary.high:.2%})"
-
-
-def _row(subject: SubjectResult) -> str:
-    actions = "none reached it" if subject.mean_actions is None else f"{subject.mean_actions:.1f}"
-    return (
-        f"| {subject.name} | {subject.policy_correctness:.2%} | {subject.reachability:.2%} "
-        f"| {subject.false_stops:.2%} | {actions} |"
-    )
+    @property
+    def goals(self) -> tuple[Bin, ...]:
+        """Its goal bins."""
 
 
 def evaluate(policy: Policy, subjects: Sequence[PreprocessedGrid], seed: int) -> EvaluationResult:
-    """Walk every subject from every bin and measure.
+    """Evaluate one policy; see ``evaluate_seeds``."""
+    return evaluate_seeds([policy], subjects, seed)
+
+
+def evaluate_seeds(policies: Sequence[Policy], subjects: Sequence[PreprocessedGrid], seed: int) -> EvaluationResult:
+    """Walk every subject from every bin with each of the training seeds of one architecture, and measure.
 
     All runs of a step share one batch. A batched Q-value may differ from that of ``Policy.act`` in the last bits
     (measured: below 1e-6), so a near tie may be decided otherwise; torch runs on one thread, so that the same seed
     gives the same result to the byte on one machine.
 
     Args:
-        policy: its own memory is left alone.
-        subjects: preprocessed by ``policy.preprocess``.
-        seed: of the frames that are drawn in the bins, and of the bootstrap.
+        policies: of one architecture; their own memories are left alone.
+        subjects: preprocessed as the policies ask for.
+        seed: of the frames that are drawn in the bins, the same for each policy, and of the bootstrap.
 
     Raises:
-        ValueError: there is no subject, or one was preprocessed otherwise than the policy asks for.
+        UsNavAgentError: two policies are the same model or differ in architecture.
+        ValueError: there is no policy or no subject, or a subject was preprocessed otherwise than a policy asks for.
+    """
+    if not policies or not subjects:
+        raise ValueError(
+            f"{len(policies)} policies, {len(subjects)} subjects; an evaluation needs at least one of each"
+        )
+    check_seeds(policies)
+    for grid in subjects:
+        if grid.preprocess != policies[0].preprocess:
+            raise ValueError(
+                f"subject {grid.name} is preprocessed by {grid.preprocess}; expected {policies[0].preprocess}"
+            )
+    with one_thread():
+        runs = [run_all(policy.decider, subjects, seed) for policy in policies]
+    return _result([Model(policy.name, policy.sha256) for policy in policies], subjects, runs, seed)
+
+
+def evaluate_baseline(name: str, subjects: Sequence[Subject], seed: int) -> EvaluationResult:
+    """Walk every subject from every bin with a baseline of ``scripted.BASELINES``, and measure.
+
+    Args:
+        name: of the baseline.
+        subjects: whose goals it is measured by.
+        seed: of the baseline's chance and of the bootstrap.
+
+    Raises:
+        ValueError: there is no subject.
     """
     if not subjects:
         raise ValueError("no subjects; an evaluation needs at least one")
-    for grid in subjects:
-        if grid.preprocess != policy.preprocess:
-            raise ValueError(f"subject {grid.name} is preprocessed by {grid.preprocess}; expected {policy.preprocess}")
-    with one_thread():
-        runs = run_all(policy.decider, subjects, seed)
-    return _result(policy, [grid.name for grid in subjects], runs, seed)
+    runs = run_baseline(name, [subject.goals for subject in subjects], seed)
+    return _result([Model(name, None)], subjects, [runs], seed)
 
 
-def _result(policy: Policy, names: Sequence[str], runs: Runs, seed: int) -> EvaluationResult:
-    correctness, reached = policy_correctness(runs), reachability(runs)
-    results = tuple(
-        SubjectResult(
-            name,
-            float(correctness[index]),
-            float(reached[index]),
-            float((runs.stopped[index] & ~runs.reached[index]).mean()),
-            float(runs.actions[index][runs.reached[index]].mean()) if runs.reached[index].any() else None,
-        )
-        for index, name in enumerate(names)
-    )
+def check_seeds(policies: Sequence[Policy]) -> None:
+    """Raise UsNavAgentError unless the policies are different ones of the same architecture."""
+    first = policies[0]
+    for number, policy in enumerate(policies):
+        if policy.sha256 in {one.sha256 for one in policies[:number]}:
+            raise UsNavAgentError(f"model {policy.name} ({policy.sha256[:12]}) stands twice; name each seed once")
+        if (policy.decider.kind, policy.preprocess) != (first.decider.kind, first.preprocess):
+            raise UsNavAgentError(
+                f"{policy.name} is {policy.decider.kind} on {policy.preprocess}, {first.name} {first.decider.kind} on "
+                f"{first.preprocess}; evaluate together only seeds of one architecture"
+            )
+
+
+def _result(models: Sequence[Model], subjects: Sequence[Subject], runs: Sequence[Runs], seed: int) -> EvaluationResult:
+    """Measure the runs of each model, and those of the baselines on the same subjects."""
+    goals = [subject.goals for subject in subjects]
+    measured = [measure(one, goals) for one in runs]
+    values = {name: np.stack([one[name] for one in measured]) for name in measured[0]}
+    baselines = {name: measure(run_baseline(name, goals, seed), goals) for name in BASELINES if name != models[0].name}
     return EvaluationResult(
-        policy.name,
-        policy.sha256,
-        seed,
-        MAX_ACTIONS,
-        results,
-        summarise(correctness, seed),
-        summarise(reached, seed),
+        models=tuple(models),
+        seed=seed,
+        subjects=tuple(subject.name for subject in subjects),
+        values=values,
+        summaries={name: summarise(one, seed) for name, one in values.items()},
+        baselines={
+            baseline: {name: summarise(one[None], seed) for name, one in of.items()}
+            for baseline, of in baselines.items()
+        },
+        runs=tuple(runs),
     )

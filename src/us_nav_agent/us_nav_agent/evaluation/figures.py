@@ -1,4 +1,4 @@
-"""Pictures: a run over the grid (figure 5 of Hase et al. 2020), state values (figure 6), a subject and its bins."""
+"""Pictures: a run over the grid (figure 5 of Hase et al. 2020), a subject and its bins."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,8 +89,10 @@ def draw_run(steps: Sequence[RunStep], goals: Sequence[Bin], title: str, file: P
             zorder=4,
             markeredgecolor="w",
         )
-        words = ",".join(map(str, numbers[:2])) + ("..." if len(numbers) > 2 else "")
-        axes.annotate(words, (position.column, position.row), ha="center", va="center", color="w", zorder=5, fontsize=9)
+        words = "\n".join(map(str, numbers[:2])) + ("..." if len(numbers) > 2 else "")
+        size = 9 if len(numbers) == 1 else 7
+        place = (position.column, position.row)
+        axes.annotate(words, place, ha="center", va="center", color="w", zorder=5, fontsize=size, linespacing=0.9)
     axes.set_title(title, color=_TEXT)
     shown = _shown(len(steps))
     for axis, number in zip(np.atleast_1d(lower.subplots(1, len(shown))), shown, strict=True):
@@ -99,18 +101,8 @@ def draw_run(steps: Sequence[RunStep], goals: Sequence[Bin], title: str, file: P
         axis.set_xticks([])
         axis.set_yticks([])
         axis.set_title(f"{number + 1}: {step.action.name.lower()}", fontsize=10, color=_TEXT)
-        axis.set_xlabel(f"p(stop) {step.stop_probability:.2f}", fontsize=9)
-    return save(figure, file)
-
-
-def draw_values(values: npt.NDArray[np.float64], goals: Sequence[Bin], title: str, file: Path) -> Path:
-    """Figure 6: state values (11, 15) over the grid, their minimum subtracted, goal bins boxed; returns ``file``."""
-    figure = Figure(figsize=(7.0, 5.0), layout="constrained")
-    axes = figure.subplots()
-    shifted = values - values.min()
-    draw_grid(axes, goals, shifted)
-    figure.colorbar(axes.images[0], ax=axes, label="V(s) - min V", shrink=0.8)
-    axes.set_title(title)
+        if not np.isnan(step.stop_probability):
+            axis.set_xlabel(f"p(stop) {step.stop_probability:.2f}", fontsize=9)
     return save(figure, file)
 
 

@@ -1,32 +1,31 @@
-"""The metrics of Hase et al. 2020 as pure functions of runs: policy correctness (eq. 5) and reachability (eq. 6)."""
+"""Metrics as pure functions of runs: those of Hase et al. 2020 (eq. 5 and 6), how straight a run was, how far off."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from us_grid_sim.geometry import BINS, COLUMN_PITCH, COLUMNS, ROW_PITCH, Bin
 
 from us_nav_agent.rollout import Runs
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
-CONFIDENCE = 0.95
-"""Share of the bootstrap distribution that an interval covers."""
-_RESAMPLES = 10_000
+Goals = Sequence[tuple[Bin, ...]]
+"""The goal bins of each subject."""
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A metric over subjects.
-
-    Attributes:
-        mean, median: over the subjects.
-        low, high: ends of the 95 % bootstrap interval of the mean.
-    """
-
-    mean: float
-    median: float
-    low: float
-    high: float
+def measure(runs: Runs, goals: Goals) -> dict[str, Floats]:
+    """Every metric by name, one value a subject (subjects,); NaN where a metric has none on a subject."""
+    return {
+        "policy_correctness": policy_correctness(runs),
+        "reachability": reachability(runs),
+        "path_efficiency": path_efficiency(runs, goals),
+        "spl": success_weighted_by_path_length(runs, goals),
+        "distance_mm": distance_mm(runs, goals),
+        "actions_to_goal": actions_to_goal(runs),
+        "false_stops": false_stops(runs),
+    }
 
 
 def policy_correctness(runs: Runs) -> Floats:
@@ -39,24 +38,75 @@ def reachability(runs: Runs) -> Floats:
     return np.asarray(runs.reached.mean(axis=1), dtype=np.float64)
 
 
-def bootstrap_interval(values: Floats, seed: int) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of ``values`` (n,), subjects drawn with replacement.
+def path_efficiency(runs: Runs, goals: Goals) -> Floats:
+    """Shortest path over path taken, mean over a subject's runs that reached the goal (subjects,); NaN: none did.
 
-    Subjects are drawn and not runs: the runs of one subject share its anatomy and are far from independent. With
-    five subjects the interval is coarse, and no wider than from the worst of them to the best.
-
-    Raises:
-        ValueError: there is no value.
+    Both in moves, those included that a border held back. A run that starts in a goal bin is worth 1 where it stops at
+    once, and 0 where it wanders off and comes back. Times the reachability it is the SPL.
     """
-    if values.size == 0:
-        raise ValueError("no values to resample; a metric needs at least one subject")
-    draws = np.random.default_rng(seed).integers(values.size, size=(_RESAMPLES, values.size))
-    tail = (1.0 - CONFIDENCE) / 2
-    low, high = np.quantile(values[draws].mean(axis=1), (tail, 1.0 - tail))
-    return float(low), float(high)
+    return _mean_of_reached(_straightness(runs, goals), runs)
 
 
-def summarise(values: Floats, seed: int) -> Summary:
-    """Mean, median and interval of one value a subject (n,)."""
-    low, high = bootstrap_interval(values, seed)
-    return Summary(float(values.mean()), float(np.median(values)), low, high)
+def success_weighted_by_path_length(runs: Runs, goals: Goals) -> Floats:
+    """SPL: the mean over all runs of S * l / max(p, l) (subjects,).
+
+    S is 1 where the run reached the goal and 0 elsewhere, l the shortest path, p the path taken (Anderson et al. 2018,
+    On Evaluation of Embodied Navigation Agents, arXiv 1807.06757); 0 / 0 counts as 1.
+    """
+    return np.asarray(np.where(runs.reached, _straightness(runs, goals), 0.0).mean(axis=1), dtype=np.float64)
+
+
+def distance_mm(runs: Runs, goals: Goals) -> Floats:
+    """Distance of the bin that a run ended in from the nearest goal bin, centre to centre [mm], mean over a subject's
+    runs (subjects,), stopped or not; 0 in a goal bin.
+    """
+    away = np.stack([_bins_mm(one) for one in goals])
+    return np.asarray(np.take_along_axis(away, runs.state, axis=1).mean(axis=1), dtype=np.float64)
+
+
+def actions_to_goal(runs: Runs) -> Floats:
+    """Actions of a run that reached the goal, the stop included, mean over a subject's (subjects,); NaN: none did."""
+    return _mean_of_reached(runs.actions.astype(np.float64), runs)
+
+
+def false_stops(runs: Runs) -> Floats:
+    """Share of a subject's runs (subjects,) that end with a stop decision outside the goal bins."""
+    return np.asarray((runs.stopped & ~runs.reached).mean(axis=1), dtype=np.float64)
+
+
+def shortest_moves(goals: tuple[Bin, ...]) -> Ints:
+    """Moves (165,) of the shortest path from every bin to the nearest goal bin.
+
+    The true distance over the grid. The distance by which an action counts as correct is another one: it takes the
+    minima over rows and over columns apart (``us_grid_sim.geometry.goal_distance``), so beside goals that do not fill a
+    rectangle it is shorter than any path.
+    """
+    rows, columns = _offsets(goals)
+    return np.asarray((np.abs(rows) + np.abs(columns)).min(axis=0))
+
+
+def _bins_mm(goals: tuple[Bin, ...]) -> Floats:
+    """Distance (165,) of every bin from the nearest goal bin, centre to centre [mm]."""
+    rows, columns = _offsets(goals)
+    return np.asarray(1e3 * np.hypot(rows * ROW_PITCH, columns * COLUMN_PITCH).min(axis=0), dtype=np.float64)
+
+
+def _offsets(goals: tuple[Bin, ...]) -> tuple[Ints, Ints]:
+    """Rows and columns (goals, 165) from every goal bin to every bin."""
+    rows, columns = np.divmod(np.arange(BINS), COLUMNS)
+    return (
+        rows - np.array([[goal.row] for goal in goals]),
+        columns - np.array([[goal.column] for goal in goals]),
+    )
+
+
+def _straightness(runs: Runs, goals: Goals) -> Floats:
+    """Shortest path over path taken (subjects, 165), of use where the goal was reached; 1 of a run without a move."""
+    shortest = np.stack([shortest_moves(one) for one in goals])
+    return np.where(runs.moves > 0, shortest / np.maximum(runs.moves, 1), 1.0)
+
+
+def _mean_of_reached(values: Floats, runs: Runs) -> Floats:
+    """Mean of ``values`` (subjects, 165) over the runs that reached the goal (subjects,); NaN where none did."""
+    total, count = np.where(runs.reached, values, 0.0).sum(axis=1), runs.reached.sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
