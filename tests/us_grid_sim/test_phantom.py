@@ -27,6 +27,7 @@ from us_grid_sim.phantom.subject import (
     indentation,
     sample,
 )
+from us_grid_sim.phantom.target import Target
 from us_grid_sim.phantom.tissue import ACOUSTICS, FIBRE_ANGLE, MUSCLES, Tissue, fibre_direction
 from us_grid_sim.phantom.unevenness import Uneven, uneven
 from us_grid_sim.phantom.vertebra import vertebra
@@ -456,17 +457,17 @@ def test_a_place_or_force_that_cannot_be_is_refused(phantom: Phantom, arguments:
 def test_ground_truth_names_the_bones_shown_and_decides_by_one_number(phantom: Phantom) -> None:
     sacrum = frame_truth(phantom, contact_pose(phantom, JUNCTION_X - 0.04, 0.0, 1.0))
     assert Structure.SACRUM in sacrum.shown
-    assert sacrum.quality >= GOAL_QUALITY
-    assert sacrum.shows_sacrum
+    assert sacrum.view(Target.SACRUM).quality >= GOAL_QUALITY
+    assert sacrum.shows(Target.SACRUM)
     lumbar = frame_truth(phantom, contact_pose(phantom, JUNCTION_X + 0.09, 0.0, 1.0))
     assert lumbar.shown <= {Structure.L2, Structure.L3, Structure.L4}
-    assert lumbar.quality == 0.0
-    assert not lumbar.shows_sacrum
+    assert lumbar.view(Target.SACRUM).quality == 0.0
+    assert not lumbar.shows(Target.SACRUM)
 
 
 def test_the_quality_falls_with_the_distance_of_the_crest_from_the_middle(phantom: Phantom) -> None:
     qualities = [
-        frame_truth(phantom, contact_pose(phantom, JUNCTION_X - 0.04, y, 1.0)).quality
+        frame_truth(phantom, contact_pose(phantom, JUNCTION_X - 0.04, y, 1.0)).view(Target.SACRUM).quality
         for y in (0.0, 0.005, 0.010, 0.015, PROBE_WIDTH / 2)
     ]
     assert qualities == sorted(qualities, reverse=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from us_grid_sim.dataset.synth import (
     subject_name,
     synthesize,
 )
+from us_grid_sim.dataset.targets import read_targets, targets_file
 from us_grid_sim.errors import DatasetError
 from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, ROWS, Bin
 from us_grid_sim.phantom.record import SubjectRecord, sample_subject
+from us_grid_sim.phantom.target import Target
 
 FRAMES = 15
 
@@ -50,7 +53,7 @@ def test_a_subject_is_in_the_published_layout_with_its_record(cohort: Path) -> N
 def test_one_process_and_two_write_the_same_bytes(cohort: Path, tmp_path: Path) -> None:
     synthesize(tmp_path, subjects=[1], frames_per_sweep=FRAMES, workers=1)
     alone = contents(tmp_path)
-    assert len(alone) == ROWS * FRAMES + 3
+    assert len(alone) == ROWS * FRAMES + 4
     assert {name: data for name, data in contents(cohort).items() if name in alone} == alone
 
 
@@ -67,6 +70,46 @@ def test_finished_subjects_are_kept_and_unfinished_ones_made_again(
     assert made == [1]
     assert contents(cohort) == before
     assert reports[-1] == SynthProgress(ROWS * FRAMES, ROWS * FRAMES, 1, 1)
+
+
+def test_every_target_has_goal_bins_of_its_own_and_the_sacrum_those_of_the_patient_file(cohort: Path) -> None:
+    for file in list_subjects(cohort):
+        targets = read_targets(file)
+        assert targets[Target.SACRUM] == read_subject(file).goals
+        bins = [goal for goals in targets.values() for goal in goals]
+        assert all(targets.values())
+        assert len(bins) == len(set(bins))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_finished_subjects_without_targets_get_them_and_nothing_else_changes(
+    cohort: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with data of before there were targets; nothing is rendered."""
+    before = contents(cohort)
+    for name in ("Virtual000", "Virtual001"):
+        targets_file(cohort, name).unlink()
+    times = {file: file.stat().st_mtime_ns for file in cohort.rglob("*.*")}
+    monkeypatch.setattr(synth, "Renderer", None)
+    reports: list[SynthProgress] = []
+    synthesize(cohort, subjects=[0, 1], frames_per_sweep=FRAMES, workers=workers, progress=reports.append)
+    assert contents(cohort) == before
+    assert {file: file.stat().st_mtime_ns for file in times} == times
+    assert reports[-1] == SynthProgress(0, 0, 2, 2)
+
+
+def test_targets_are_not_added_where_the_patient_file_names_other_goals(cohort: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(cohort, tmp_path / "edited"))
+    targets_file(root, "Virtual000").unlink()
+    file = root / "Patient_files" / "Virtual000.txt"
+    lines = file.read_text().splitlines()
+    lines[2] = "goal_bins:0,0"
+    file.write_text("\n".join(lines) + "\n")
+    with pytest.raises(
+        DatasetError, match=r"targets\.json: the sacrum's bins are .*; expected 0,0, the patient file's"
+    ):
+        synthesize(root, subjects=[0, 1], frames_per_sweep=FRAMES, workers=1)
+    assert not targets_file(root, "Virtual000").exists()
 
 
 def test_another_seed_does_not_mix_with_what_is_there(cohort: Path) -> None:

@@ -1,7 +1,9 @@
 """Make virtual subjects in the published layout: eleven simulated sweeps a subject, and the record beside them.
 
 A subject is finished when its patient file is there, which is written last. A run that was killed goes on with the
-subjects that are not finished; the same seed gives the same bytes, however many processes work on it.
+subjects that are not finished; the same seed gives the same bytes, however many processes work on it. A finished
+subject without its targets, of a time before there were any, gets them; its poses follow from its record, so that
+nothing is rendered.
 """
 
 import dataclasses
@@ -10,7 +12,7 @@ import multiprocessing
 import os
 import queue
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +25,14 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from us_grid_sim.bmode.render import Renderer
-from us_grid_sim.dataset.layout import SUBJECTS, SubjectWriter, split_of, write_atomically
+from us_grid_sim.dataset.layout import PATIENT_FILES, SUBJECTS, SubjectWriter, read_subject, split_of, write_atomically
+from us_grid_sim.dataset.targets import Targets, format_targets, require_same_sacrum, targets_file
 from us_grid_sim.errors import DatasetError
 from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, FRAMES_PER_BIN, ROWS, Bin
-from us_grid_sim.phantom.goal import shows_sacrum
+from us_grid_sim.phantom.goal import frame_truth, goal_bins
 from us_grid_sim.phantom.record import SubjectRecord, sample_subject
-from us_grid_sim.phantom.subject import contact_pose
+from us_grid_sim.phantom.subject import Phantom, build_phantom, contact_pose
+from us_grid_sim.phantom.target import Target
 
 FRAMES_PER_SWEEP = 200
 """Frames of a sweep, as in the authors' data set."""
@@ -41,7 +45,10 @@ _GOOD_CONTACT = 0.9
 
 @dataclass(frozen=True)
 class SynthProgress:
-    """How far a run is: frames and subjects done, of those that were missing when it began."""
+    """How far a run is: frames and subjects done, of those that were missing when it began.
+
+    A subject that lacked its targets alone counts as a subject without frames.
+    """
 
     done_frames: int
     total_frames: int
@@ -112,6 +119,12 @@ def sample_sweep(record: SubjectRecord, row: int, frames: int) -> SweepRecord:
     )
 
 
+def sweep_pose(phantom: Phantom, sweep: SweepRecord, frame: int) -> npt.NDArray[np.float64]:
+    """Pose (4, 4) of ``us_probe`` in the patient frame [m] at a frame of a sweep."""
+    held = (sweep.x, sweep.y, sweep.contact_force, sweep.tilt, sweep.pitch, sweep.yaw)
+    return contact_pose(phantom, *(values[frame] for values in held))
+
+
 def write_virtual_subject(
     root: Path,
     record: SubjectRecord,
@@ -130,14 +143,12 @@ def write_virtual_subject(
         DatasetError: a file cannot be written, or the subject is already there.
     """
     renderer = Renderer(record)
-    poses: list[npt.NDArray[np.float64]] = []
     name = subject_name(record.index)
+    targets = targets_file(root, name)
     with SubjectWriter(root, name) as writer:
         for row in range(ROWS):
             sweep = sample_sweep(record, row, frames_per_sweep)
-            views = zip(sweep.x, sweep.y, sweep.contact_force, sweep.tilt, sweep.pitch, sweep.yaw, strict=True)
-            path = np.stack([contact_pose(renderer.phantom, *view) for view in views])
-            poses += list(path)
+            path = np.stack([sweep_pose(renderer.phantom, sweep, frame) for frame in range(frames_per_sweep)])
             for first in range(0, frames_per_sweep, _BATCH):
                 part = slice(first, first + _BATCH)
                 frames = renderer.render(path[part], sweep.contact_force[part], sweep.noise[part])
@@ -146,13 +157,43 @@ def write_virtual_subject(
                 if report:
                     report(len(frames))
 
-        def goals(bins: npt.NDArray[np.int32]) -> list[Bin]:
-            """The bins whose nearest frame shows the sacrum."""
-            nearest = {Bin.from_state(state): int(index) for state, index in enumerate(bins[:, :, 0].flat)}
-            return [position for position, index in nearest.items() if shows_sacrum(renderer.phantom, poses[index])]
+        def goals(bins: npt.NDArray[np.int32]) -> Sequence[Bin]:
+            """The sacrum's; those of all targets are written beside the record."""
+            found = find_targets(renderer.phantom, frames_per_sweep, bins)
+            write_atomically(targets, format_targets(found))
+            return found[Target.SACRUM]
 
         write_atomically(record_file(root, name), _record_text(record, frames_per_sweep))
         return writer.finish(goals)
+
+
+def find_targets(phantom: Phantom, frames_per_sweep: int, bins: npt.NDArray[np.int32]) -> Targets:
+    """The goal bins of each target, by the nearest frames of ``bins`` (11, 15, 5) of the subject's sweeps.
+
+    Their poses are replayed from the record.
+    """
+    sweeps = [sample_sweep(phantom.record, row, frames_per_sweep) for row in range(ROWS)]
+    places = (divmod(int(index), frames_per_sweep) for index in bins[:, :, 0].flat)
+    return goal_bins([frame_truth(phantom, sweep_pose(phantom, sweeps[row], frame)) for row, frame in places])
+
+
+def write_targets(root: Path, record: SubjectRecord, frames_per_sweep: int) -> None:
+    """Write the targets of a finished subject, from its record and its bins; no frame is read or rendered.
+
+    Raises:
+        DatasetError: a file is missing, malformed or cannot be written, or the patient file names other bins of the
+            sacrum than the record gives.
+    """
+    name = subject_name(record.index)
+    subject = read_subject(_patient_file(root, record))
+    targets = find_targets(build_phantom(record), frames_per_sweep, subject.bins)
+    file = targets_file(root, name)
+    require_same_sacrum(targets, subject.goals, file)
+    write_atomically(file, format_targets(targets))
+
+
+def _patient_file(root: Path, record: SubjectRecord) -> Path:
+    return root / PATIENT_FILES / f"{subject_name(record.index)}.txt"
 
 
 def record_file(root: Path, name: str) -> Path:
@@ -174,7 +215,7 @@ def synthesize(
     workers: int | None = None,
     progress: Callable[[SynthProgress], None] | None = None,
 ) -> list[Path]:
-    """Write virtual subjects, those that are not there yet; returns the patient files of all.
+    """Write virtual subjects, those that are not there yet, and targets that lack; returns the patient files of all.
 
     Args:
         root: the data set's folder.
@@ -193,21 +234,35 @@ def synthesize(
     records = [cohort_record(seed, index) for index in subjects]
     missing = [record for record in records if not _is_finished(root, record, frames_per_sweep)]
     _check_space(root, len(missing) * ROWS * frames_per_sweep * _PACKED_FRAME)
-    tracker = _Tracker(len(missing), ROWS * frames_per_sweep, progress)
-    count = min(workers or multiprocessing.cpu_count(), len(missing))
+    due = [record for record in records if not _is_complete(root, record)]
+    tracker = _Tracker(len(due), len(missing) * ROWS * frames_per_sweep, progress)
+    count = min(workers or multiprocessing.cpu_count(), len(due))
     if count <= 1:
-        for record in missing:
-            write_virtual_subject(root, record, frames_per_sweep, tracker.add)
+        for record in due:
+            _complete(root, record, frames_per_sweep, tracker.add)
             tracker.finished()
     else:
-        _in_parallel(root, missing, frames_per_sweep, count, tracker)
-    return [root / "Patient_files" / f"{subject_name(record.index)}.txt" for record in records]
+        _in_parallel(root, due, frames_per_sweep, count, tracker)
+    return [_patient_file(root, record) for record in records]
+
+
+def _complete(root: Path, record: SubjectRecord, frames_per_sweep: int, report: Callable[[int], None]) -> None:
+    """Write what lacks of a subject: all of it, or its targets alone."""
+    if _patient_file(root, record).exists():
+        write_targets(root, record, frames_per_sweep)
+    else:
+        write_virtual_subject(root, record, frames_per_sweep, report)
+
+
+def _is_complete(root: Path, record: SubjectRecord) -> bool:
+    """Whether a subject is there, with its targets."""
+    return _patient_file(root, record).exists() and targets_file(root, subject_name(record.index)).exists()
 
 
 def _is_finished(root: Path, record: SubjectRecord, frames_per_sweep: int) -> bool:
     """Whether a subject is there; DatasetError where another one of the same name is."""
     name = subject_name(record.index)
-    patient_file = root / "Patient_files" / f"{name}.txt"
+    patient_file = _patient_file(root, record)
     if not patient_file.exists():
         return False
     file = record_file(root, name)
@@ -248,8 +303,7 @@ class _Tracker:
 
     def _tell(self) -> None:
         if self._progress:
-            total = self._subjects * self._frames
-            self._progress(SynthProgress(self._done_frames, total, self._done_subjects, self._subjects))
+            self._progress(SynthProgress(self._done_frames, self._frames, self._done_subjects, self._subjects))
 
 
 _reports: Any = None
@@ -264,7 +318,7 @@ def _start_worker(reports: Any) -> None:
 
 
 def _work(root: Path, record: SubjectRecord, frames_per_sweep: int) -> None:
-    write_virtual_subject(root, record, frames_per_sweep, _reports.put)
+    _complete(root, record, frames_per_sweep, _reports.put)
 
 
 @contextmanager
