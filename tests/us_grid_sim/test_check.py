@@ -10,12 +10,15 @@ import pytest
 from us_grid_sim.dataset.check import Fault, check_dataset
 from us_grid_sim.dataset.layout import SubjectWriter
 from us_grid_sim.dataset.png import frame_fault
+from us_grid_sim.dataset.targets import format_targets
 from us_grid_sim.geometry import BINS, FRAME_HEIGHT, FRAME_WIDTH, Bin
+from us_grid_sim.phantom.target import Target
 
 PATTERN = (np.add.outer(np.arange(FRAME_HEIGHT), 2 * np.arange(FRAME_WIDTH)) % 251).astype(np.uint8)
 FRAMES = Path("Sacrum_A/sacrum_sweep_frames")
 TABLE = Path("Sacrum_A/sacrum_sweep_data.csv")
 PATIENT = Path("Patient_files/A.txt")
+TARGETS = Path("Sacrum_A/targets.json")
 FRAME = "a grey 8-bit PNG of 800x600 pixels that shows something"
 
 
@@ -217,6 +220,16 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, Path, str, str, str]] = {
         "it cannot be read (Is a directory)",
         FRAME,
     ),
+    "targets that are no JSON": (write(TARGETS, b"{\n,"), "error", TARGETS, "line 2", "it is no JSON", "an object of"),
+    "a target missing": (write(TARGETS, b"{}"), "error", TARGETS, "", "'l3' is missing", "an object of the targets"),
+    "targets with another sacrum": (
+        lambda root: (root / TARGETS).write_text(format_targets(dict.fromkeys(Target, (Bin(5, 1),)))),
+        "error",
+        TARGETS,
+        "",
+        "the sacrum's bins are 5,1",
+        "5,1 5,2, the patient file's",
+    ),
     "a stray file in the root": (write(Path("a.mat"), b"."), "warning", Path("a.mat"), "", "not belong", "patient fi"),
     "a stray patient file": (
         write(Path("Patient_files/B.partial"), b"."),
@@ -302,6 +315,17 @@ def test_goals_at_the_end_of_line_2_are_sound(data: Path) -> None:
     text = (data / PATIENT).read_text()
     (data / PATIENT).write_text(text.replace("/\ngoal_bins", "/goal_bins"))
     assert check(data) == []
+
+
+def test_targets_that_agree_are_sound(data: Path) -> None:
+    (data / TARGETS).write_text(format_targets(dict.fromkeys(Target, (Bin(5, 2), Bin(5, 1)))))
+    assert check(data) == []
+
+
+def test_a_goal_that_cannot_be_read_is_not_named_as_a_contradiction_too(data: Path) -> None:
+    (data / TARGETS).write_text(format_targets(dict.fromkeys(Target, (Bin(5, 2), Bin(5, 1)))))
+    change(PATIENT, 3, "goal_bins:")(data)
+    assert [fault.path for fault in check(data)] == [data / PATIENT]
 
 
 def test_a_published_table_may_lack_positions_and_group_otherwise(data: Path) -> None:

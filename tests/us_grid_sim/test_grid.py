@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from us_grid_sim.dataset.grid import draw_frame, load_grid
 from us_grid_sim.dataset.layout import GridSubject, SubjectWriter, read_subject
+from us_grid_sim.dataset.targets import format_targets, targets_file
 from us_grid_sim.errors import DatasetError
 from us_grid_sim.geometry import Bin
+from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
 
 SMALL = Preprocess(height=6, width=8)
@@ -51,6 +53,22 @@ def test_the_frames_that_the_bins_use_are_preprocessed(patient_file: Path) -> No
     assert grid.frames.shape == (5, 6, 8)
     assert grid.frames.dtype == np.uint8
     assert grid.frames[:, 0, 0].tolist() == [10, 20, 30, 40, 50]
+
+
+def test_of_data_without_targets_the_sacrum_alone_is_known(patient_file: Path) -> None:
+    grid = load_grid(patient_file, SMALL)
+    assert grid.targets == {Target.SACRUM: (Bin(5, 5),)}
+
+
+def test_targets_are_read_also_where_the_frames_are_cached(patient_file: Path) -> None:
+    load_grid(patient_file, SMALL)
+    targets = {target: (Bin(5, 5 + number),) for number, target in enumerate(Target)}
+    file = targets_file(patient_file.parent.parent, "A")
+    file.write_text(format_targets(targets))
+    assert load_grid(patient_file, SMALL).targets == targets
+    file.write_text("{}")
+    with pytest.raises(DatasetError, match=r"targets\.json: 'l3' is missing"):
+        load_grid(patient_file, SMALL)
 
 
 def test_bins_point_into_the_frames_in_the_order_of_the_patient_file(patient_file: Path) -> None:

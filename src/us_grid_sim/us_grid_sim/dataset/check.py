@@ -27,6 +27,7 @@ from us_grid_sim.dataset.layout import (
 from us_grid_sim.dataset.patient_file import PatientFile, parse_patient_file
 from us_grid_sim.dataset.png import HEADER_BYTES, frame_fault, header_fault
 from us_grid_sim.dataset.sweep_data import HEADER, MAX_FRAMES, bins_from_positions, parse_sweep_data
+from us_grid_sim.dataset.targets import TARGETS, parse_targets, require_same_sacrum
 from us_grid_sim.errors import DatasetError
 from us_grid_sim.geometry import BINS, FRAME_HEIGHT, FRAME_WIDTH, FRAMES_PER_BIN, Bin
 
@@ -108,6 +109,7 @@ def check_dataset(
         try:
             for subject in subjects:
                 yield from _check_texts(subject)
+                yield from _check_targets(subject)
                 for fault in pool.map(look, [subject] * len(subject.numbers), subject.numbers):
                     done += 1
                     if progress:
@@ -200,6 +202,19 @@ def _check_texts(subject: _Subject) -> Iterator[Fault]:
     misleading = beyond or any(fault.severity == "error" for fault in faults)
     if not misleading and (subject.patient.bins >= 0).all():
         yield from _not_nearest(subject, positions, ours)
+
+
+def _check_targets(subject: _Subject) -> Iterator[Fault]:
+    """What is wrong with the goal bins of all targets, where they are there."""
+    file = subject.table.with_name(TARGETS)
+    if not file.exists():
+        return
+    try:
+        targets = parse_targets(read_text(file, "the goal bins of each target"), file)
+        if subject.patient.goals:
+            require_same_sacrum(targets, subject.patient.goals, file)
+    except DatasetError as error:
+        yield _of(error)
 
 
 def _holes(subject: _Subject) -> Iterator[Fault]:

@@ -3,16 +3,18 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from us_grid_sim.dataset.layout import GridSubject, read_subject
+from us_grid_sim.dataset.targets import read_targets, targets_file
 from us_grid_sim.geometry import FRAMES_PER_BIN, Bin
+from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Frame8, Preprocess
 
 Progress = Callable[[int, int], None]
@@ -33,6 +35,7 @@ class PreprocessedGrid:
         frames: uint8 (n, height, width), the preprocessed frames that the bins use.
         indices: int32 (n,), the index that each of ``frames`` has on disk.
         preprocess: what was done to the frames.
+        targets: the goal bins of each target that is known; of the sacrum alone where nothing else is said.
     """
 
     name: str
@@ -41,6 +44,11 @@ class PreprocessedGrid:
     frames: npt.NDArray[np.uint8]
     indices: npt.NDArray[np.int32]
     preprocess: Preprocess
+    targets: Mapping[Target, tuple[Bin, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.targets:
+            object.__setattr__(self, "targets", {Target.SACRUM: self.goals})
 
 
 def draw_frame(bins: npt.NDArray[np.int32], position: Bin, rng: np.random.Generator) -> int:
@@ -59,6 +67,8 @@ def load_grid(
     The result is cached as an npz file in the subject's folder. A cache of another patient file, of other
     frames (by size and time of change) or of other settings is not used; one that cannot be read or written
     is ignored.
+
+    Data without a file of targets (any but that of virtual subjects) have the patient file's target alone, the sacrum.
 
     Args:
         patient_file: the subject's patient file.
@@ -82,7 +92,9 @@ def load_grid(
             _write_cache(file, key, frames)
     elif progress is not None:
         progress(len(indices), len(indices))
-    return PreprocessedGrid(subject.name, subject.goals, bins, frames, indices.astype(np.int32), preprocess)
+    known = targets_file(patient_file.parent.parent, subject.name).exists()
+    targets = read_targets(patient_file) if known else {Target.SACRUM: subject.goals}
+    return PreprocessedGrid(subject.name, subject.goals, bins, frames, indices.astype(np.int32), preprocess, targets)
 
 
 def _preprocess_all(
