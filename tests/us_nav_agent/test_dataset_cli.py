@@ -1,6 +1,7 @@
 """`usnav dataset from-sweep`, `check` and `view`: what they write, say and refuse."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from us_grid_sim.dataset.layout import SubjectWriter, read_subject
+from us_grid_sim.dataset.targets import format_targets, targets_file
 from us_grid_sim.geometry import BINS, FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SIZE, Bin, probe_pose
+from us_grid_sim.phantom.target import Target
 
 PATTERN = (np.add.outer(np.arange(FRAME_HEIGHT), 2 * np.arange(FRAME_WIDTH)) % 251).astype(np.uint8)
 GOLD = (61, 163, 232)
@@ -158,6 +161,17 @@ def test_view_draws_the_grid_with_its_goals(data: Path, tmp_path: Path) -> None:
     assert middle[1] / picture.shape[1] == pytest.approx(0.18, abs=0.05), "columns 1 and 2 of 15"
 
 
+def test_view_boxes_the_goals_of_a_target(data: Path, tmp_path: Path) -> None:
+    root, file = Path(shutil.copytree(data, tmp_path / "data")), tmp_path / "l4.png"
+    targets = dict.fromkeys(Target, (Bin(5, 1), Bin(5, 2))) | {Target.L4: (Bin(8, 11),)}
+    targets_file(root, "A").write_text(format_targets(targets))
+    assert dataset("view", root, "--subject", "A", "--target", "l4", "--out", file).returncode == 0
+    picture = cv2.imread(str(file))
+    lit = np.argwhere(np.abs(picture.astype(int) - GOLD).max(axis=2) < 12)
+    middle = (lit.min(axis=0) + lit.max(axis=0)) / 2 / picture.shape[:2]
+    assert middle == pytest.approx([8.5 / 11, 11.5 / 15], abs=0.05), "row 8 of 11, column 11 of 15"
+
+
 def test_bins_with_frames_from_elsewhere_are_dimmed(data: Path, tmp_path: Path) -> None:
     """All frames were taken in row 5: every other row is dark."""
     with SubjectWriter(tmp_path, "Row") as writer:
@@ -202,6 +216,12 @@ def test_view_of_a_sweep_is_a_video_of_its_frames(data: Path, tmp_path: Path) ->
         (("{data}", "--subject", "A", "--bin", "5"), 2, "'5' is no bin; expected row,column"),
         (("{data}", "--subject", "A", "--bin", "5,1", "--sweep", "5"), 2, "either --bin or --sweep"),
         (("{data}", "--subject", "A", "--sweep", "11"), 2, "less than or equal to 10"),
+        (("{data}", "--subject", "A", "--target", "l2"), 2, "'l2' is not one of 'sacrum', 'l5', 'l4', 'l3'"),
+        (
+            ("{data}", "--subject", "A", "--target", "l4"),
+            1,
+            "targets.json: the file is missing; expected the goal bins",
+        ),
     ],
 )
 def test_what_cannot_be_shown_is_said(data: Path, words: tuple[str, ...], status: int, message: str) -> None:

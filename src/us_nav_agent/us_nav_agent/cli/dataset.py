@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from us_grid_sim.phantom.target import Target
 
 from us_nav_agent.cli.screen import console, progress_bar
 from us_nav_agent.errors import UsNavAgentError
@@ -28,6 +29,8 @@ def synth(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> None:
     """Write virtual subjects in the published layout. Stopped or killed, the same command goes on.
+
+    Subjects of before there were goal bins of further targets get these; their frames are not made again.
 
     Example: `usnav dataset synth --out data/cohort` (34 subjects, 10 GB, a quarter of an hour on two cores).
     """
@@ -164,31 +167,35 @@ def view(
     subject: Annotated[str | None, typer.Option(help="Name of the subject, with a folder.")] = None,
     bin_: Annotated[str | None, typer.Option("--bin", help="Show the five frames of this bin: row,column.")] = None,
     sweep: Annotated[int | None, typer.Option(min=0, max=10, help="Write the frames along this row as video.")] = None,
+    target: Annotated[Target, typer.Option(help="Whose goal bins to box.")] = Target.SACRUM,
     out: Annotated[Path | None, typer.Option(help="File to write; by default named after the subject.")] = None,
 ) -> None:
     """Draw a subject: the nearest frame of every bin, goal bins boxed; or one bin at full size; or a sweep as video.
 
-    Example: `usnav dataset view data/cohort --subject Virtual029 --bin 5,1`
+    Example: `usnav dataset view data/cohort --subject Virtual029 --target l4`
     """
     from us_grid_sim.dataset.layout import read_subject
+    from us_grid_sim.dataset.targets import read_targets
 
     if bin_ is not None and sweep is not None:
         raise typer.BadParameter("either --bin or --sweep", param_hint="--sweep")
     position = None if bin_ is None else _bin(bin_, "--bin")
-    grid_subject = read_subject(_patient_file(place, subject))
+    patient_file = _patient_file(place, subject)
+    grid_subject = read_subject(patient_file)
+    goals = grid_subject.goals if target is Target.SACRUM else read_targets(patient_file)[target]
     if position is not None:
         file = out or Path(f"{grid_subject.name}_bin{position.row}_{position.column}.png")
-        _view_bin(grid_subject, position, file)
+        _view_bin(grid_subject, position, target if position in goals else None, file)
     elif sweep is not None:
         file = out or Path(f"{grid_subject.name}_sweep{sweep}.webm")
         _view_sweep(grid_subject, sweep, file)
     else:
         file = out or Path(f"{grid_subject.name}.png")
-        _view_grid(grid_subject, file)
+        _view_grid(grid_subject, goals, target, file)
     _say(f"wrote {file}")
 
 
-def _view_grid(subject: "GridSubject", file: Path) -> None:
+def _view_grid(subject: "GridSubject", goals: "tuple[Bin, ...]", target: Target, file: Path) -> None:
     import numpy as np
     from us_grid_sim.geometry import COLUMNS, DEPTH, ROWS, Bin
     from us_grid_sim.preprocess import Preprocess
@@ -203,7 +210,8 @@ def _view_grid(subject: "GridSubject", file: Path) -> None:
     frames[borrowed] //= 3
     dimmed = f"; dimmed: the nearest frame was taken over {1e3 * far:.0f} mm away" if borrowed.any() else ""
     grid = frames.reshape(ROWS, COLUMNS, *frames.shape[1:])
-    draw_subject(grid, subject.goals, subject.name + dimmed, file, pixel_mm=1e3 * DEPTH / height)
+    title = f"{subject.name}, goal bins: {target.value}{dimmed}"
+    draw_subject(grid, goals, title, file, pixel_mm=1e3 * DEPTH / height)
 
 
 def _places(subject: "GridSubject", indices: "npt.NDArray[np.int32]") -> "npt.NDArray[np.float64]":
@@ -216,7 +224,7 @@ def _places(subject: "GridSubject", indices: "npt.NDArray[np.int32]") -> "npt.ND
     return places
 
 
-def _view_bin(subject: "GridSubject", position: "Bin", file: Path) -> None:
+def _view_bin(subject: "GridSubject", position: "Bin", shown: Target | None, file: Path) -> None:
     import numpy as np
 
     from us_nav_agent.evaluation.figures import draw_bin
@@ -227,7 +235,7 @@ def _view_bin(subject: "GridSubject", position: "Bin", file: Path) -> None:
         f"{number + 1}: frame {index}" + (f", {distance:.1f} mm from the centre" if np.isfinite(distance) else "")
         for number, (index, distance) in enumerate(zip(indices, 1e3 * np.linalg.norm(offsets, axis=1), strict=True))
     ]
-    goal = ", a goal bin" if position in subject.goals else ""
+    goal = "" if shown is None else f", a goal bin: {shown.value}"
     title = f"{subject.name}, bin {position.row},{position.column}{goal}: its five frames, nearest first; rulers in mm"
     draw_bin(np.stack([subject.frame(int(index)) for index in indices]), captions, offsets, title, file)
 
