@@ -1,5 +1,6 @@
 """The command line: quick to ask for help, errors in one line with the cure, nothing lost."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,9 @@ def test_help_imports_neither_torch_nor_ros() -> None:
         (("dataset", "info", "/nowhere"), "/nowhere"),
         (("dataset", "view", "/nowhere/x.txt"), "/nowhere/x.txt"),
         (("evaluate", "nothing"), "no model 'nothing' in "),
+        (("evaluate", "msdqn-lite", "random"), "random is a baseline; evaluate it alone"),
+        (("evaluate", "msdqn-lite", "msdqn-lite"), "stands twice; name each seed once"),
+        (("evaluate", "oracle", "--data", "/nowhere"), "/nowhere"),
         (("train", "nothing"), "no experiment 'nothing'; there is densenet, msdqn_lite"),
         (("launch", "nothing.yaml"), "nothing.yaml: no such launch file"),
         (("launch", "grid", "word"), "argument 'word'; expected name:=value"),
@@ -105,6 +109,24 @@ def test_view_draws_a_subject(data: Path, tmp_path: Path) -> None:
     picture = cv2.imread(str(file))
     assert picture.shape[0] > 500
     assert picture.std() > 30
+
+
+def test_evaluate_leaves_the_result_and_its_pictures(data: Path, tiny_model: Path, tmp_path: Path) -> None:
+    done = usnav("evaluate", tiny_model, "--data", data, "--split", "train", "--out", tmp_path / "out")
+    assert done.returncode == 0
+    written = {"evaluation.json", "evaluation.md", "reachability.png", "run.png", "values.png"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == written
+    content = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (content["models"][0]["name"], content["subjects"]) == ("tiny", ["Virtual000"])
+    for words in ("MS-DQN, Hase et al. 2020", "tiny (mean, 95%", "Virtual000"):
+        assert words in done.stdout
+
+
+def test_evaluate_measures_a_baseline_that_looks_at_no_frame(data: Path, tmp_path: Path) -> None:
+    assert usnav("evaluate", "oracle", "--data", data, "--split", "train", "--out", tmp_path).returncode == 0
+    assert {file.name for file in tmp_path.iterdir()} == {"evaluation.json", "evaluation.md", "reachability.png"}
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    assert content["metrics"]["path_efficiency"]["mean"] == 1.0
 
 
 def test_models_are_listed_and_a_corrupt_one_is_said(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from us_nav_agent.evaluation.report import write_reachability, write_run, write_
 from us_nav_agent.networks.baselines import DenseNetClassifier, DenseNetConfig
 from us_nav_agent.networks.dueling import NetworkConfig, Values
 from us_nav_agent.policy import Policy, load_policy, one_thread
-from us_nav_agent.rollout import run_all
+from us_nav_agent.rollout import Walks, walk
 
 MakeGrid = Callable[..., PreprocessedGrid]
 GOALS = (Bin(5, 2), Bin(5, 3))
@@ -55,29 +55,28 @@ def policy(tiny_model: Path, grids: list[PreprocessedGrid]) -> Policy:
 def test_a_run_again_is_the_run_of_the_evaluation(
     grids: list[PreprocessedGrid], policy: Policy, subject: int, start: Bin
 ) -> None:
-    """The same bins, from each the action that led to the next, and to be shown one of the bin's frames on disk."""
-    with one_thread():
-        runs = run_all(policy.decider, grids, seed=3)
-    shown: list[int] = []
+    """The same bins, the same frames of them, and from each the action that led to the next."""
+    walks, seen, shown = Walks.on(grids), [], []
+
+    def recorded(live: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        seen.extend(frames[live == subject * BINS + start.state].tolist())
+        return walkers(live, frames)
 
     def frame(index: int) -> np.ndarray:
         shown.append(index)
-        return grids[subject].frames[index - 7]
+        return grids[subject].frames[0]
 
+    with one_thread():
+        walkers = policy.decider.walkers(walks.frames, walks.distances.size)
+        runs = walk(recorded, walks, 3)
     steps = replay(policy.decider, grids[subject], runs, (subject, start), 3, frame)
     path = runs.path[subject, start.state]
     assert [step.position.state for step in steps] == path[: len(steps)].tolist()
-    assert len(steps) == runs.actions[subject, start.state]
+    assert [index - 7 + subject * BINS * FRAMES_PER_BIN for index in shown] == seen
     for step, after in zip(steps, path[1:].tolist(), strict=False):
         assert after == (-1 if step.action is Action.STOP else step.position.moved(step.action).state)
     assert (steps[-1].action is Action.STOP) == runs.stopped[subject, start.state]
-    assert [(index - 7) // FRAMES_PER_BIN for index in shown] == [step.position.state for step in steps]
-
-
-def test_some_of_these_runs_stop_and_some_do_not(grids: list[PreprocessedGrid], policy: Policy) -> None:
-    with one_thread():
-        stopped = run_all(policy.decider, grids, seed=3).stopped
-    assert stopped.any() and not stopped.all()
+    assert runs.stopped.any() and not runs.stopped.all()
 
 
 def test_the_far_corner_has_the_longest_way_to_the_goal() -> None:

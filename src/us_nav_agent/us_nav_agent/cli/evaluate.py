@@ -42,11 +42,11 @@ def evaluate(
     from us_nav_agent.evaluation import BASELINES, evaluate_baseline, evaluate_seeds
     from us_nav_agent.evaluation.report import write_reachability, write_tables
 
-    files = subjects_of(data, split)
     named = [name for name in models if name in BASELINES]
     if named and len(models) > 1:
         raise UsNavAgentError(f"{named[0]} is a baseline; evaluate it alone")
     policies = [] if named else _load_seeds(models)
+    files = subjects_of(data, split)
     subjects = [read_subject(file) for file in files]
     grids = _load_grids(files, policies[0]) if policies else []
     result = evaluate_seeds(policies, grids, seed) if policies else evaluate_baseline(named[0], subjects, seed)
