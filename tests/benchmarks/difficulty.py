@@ -37,7 +37,7 @@ from us_grid_sim.phantom.subject import contact_pose
 from us_nav_agent.networks.blocks import Trunk, normalised
 from us_nav_agent.networks.dueling import PRESETS
 from us_nav_agent.rollout import Walks, walk
-from us_nav_agent.training.augment import augment_frames, augment_labels, sample_augmentation
+from us_nav_agent.training.augment import augment_frames, mirror_moves, sample_augmentation
 from us_nav_agent.training.classification import labelled
 
 TRAIN, TEST = range(25), range(29, 39)
@@ -124,7 +124,7 @@ def train(grids: list[PreprocessedGrid], augmented: bool) -> Classifier:
         pictures, wanted = torch.from_numpy(walks.frames[numbers[batch]]).unsqueeze(1), torch.from_numpy(labels[batch])
         if augmented:
             record = sample_augmentation(BATCH, generator)
-            pictures, wanted = augment_frames(pictures, record), augment_labels(wanted, record)
+            pictures, wanted = augment_frames(pictures, record), mirror_moves(wanted, record.mirror)
         optimizer.zero_grad()
         functional.cross_entropy(network(pictures), wanted).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

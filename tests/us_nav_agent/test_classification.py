@@ -20,7 +20,7 @@ from us_nav_agent.networks.baselines import DenseNetClassifier, DenseNetConfig
 from us_nav_agent.policy import digest_file, install_model, load_policy, one_thread, save_policy
 from us_nav_agent.rollout import Walks, run_all
 from us_nav_agent.training import TrainProgress, classification, load_experiment, train
-from us_nav_agent.training.augment import Augmentation, augment_labels, sample_augmentation
+from us_nav_agent.training.augment import Augmentation, mirror_moves, sample_augmentation
 from us_nav_agent.training.classification import action_shares, labelled, train_classifier
 from us_nav_agent.training.experiment import ClassificationExperiment, ClassificationSettings
 from us_nav_agent.training.run_folder import quiet
@@ -103,7 +103,7 @@ def test_on_a_mirrored_back_the_label_says_down_for_up() -> None:
     record = replace(sample_augmentation(2, torch.Generator()), mirror=torch.tensor([True, False]))
     labels = torch.tensor([[0.5, 0.0, 0.25, 0.15, 0.1]] * 2)
     expected = torch.tensor([[0.0, 0.5, 0.25, 0.15, 0.1], [0.5, 0.0, 0.25, 0.15, 0.1]])
-    assert torch.equal(augment_labels(labels, record), expected)
+    assert torch.equal(mirror_moves(labels, record.mirror), expected)
 
 
 # --- learning -----------------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,12 +94,12 @@ OBSERVATIONS = spaces.Dict(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def filled() -> Callable[..., PrioritizedReplayBuffer]:
     """Makes a buffer whose n-th transition has frame numbers n and reward n."""
 
     def make(
-        count: int = 20, environments: int = 2, size: int = 100, timeout: bool = False, **settings: float
+        count: int = 20, environments: int = 2, size: int = 100, timeout: bool = False, **settings: Any
     ) -> PrioritizedReplayBuffer:
         buffer = PrioritizedReplayBuffer(
             size, OBSERVATIONS, spaces.Discrete(4), "cpu", environments, seed=0, **settings
@@ -126,6 +128,53 @@ def test_a_sample_is_a_transition_whole(filled: Callable[..., PrioritizedReplayB
     assert (batch.actions[:, 0] == numbers % 4).all()
     assert (batch.dones[:, 0] == (numbers % 5 == 4)).all()
     assert (batch.next_observations["actions"] == 1).all()
+
+
+def test_a_sample_of_one_step_is_discounted_once(filled: Callable[..., PrioritizedReplayBuffer]) -> None:
+    assert (filled(gamma=0.9).sample(8).discounts == torch.tensor(0.9)).all()
+
+
+def naive_return(number: int, count: int, environments: int, steps: int) -> tuple[float, int]:
+    """Return and number of steps of transition ``number``, whose reward is its number and whose episode ends where it
+    is 4 modulo 5, of ``count`` that are stored.
+    """
+    total, taken = 0.0, 0
+    while taken < steps and number < count:
+        total += 0.5**taken * number
+        taken += 1
+        if number % 5 == 4:
+            break
+        number += environments
+    return total, taken
+
+
+@given(steps=st.integers(1, 6), environments=st.integers(1, 3), rows=st.integers(1, 12), size=st.integers(4, 12))
+def test_n_step_returns_are_those_written_out(
+    filled: Callable[..., PrioritizedReplayBuffer], steps: int, environments: int, rows: int, size: int
+) -> None:
+    """Across episode ends, the newest transition and the seam of a full buffer."""
+    count = rows * environments
+    buffer = filled(count, environments, size * environments, n_steps=steps, gamma=0.5)
+    batch = buffer.sample(40)
+    numbers = batch.observations["frames"][:, 0].tolist()
+    for sample, number in enumerate(numbers):
+        expected, taken = naive_return(number, count, environments, steps)
+        last = number + (taken - 1) * environments
+        assert float(batch.rewards[sample, 0]) == pytest.approx(expected, rel=1e-6)
+        assert float(batch.discounts[sample, 0]) == pytest.approx(0.5**taken)
+        assert int(batch.next_observations["frames"][sample, 0]) == last + 1
+        assert float(batch.dones[sample, 0]) == (last % 5 == 4)
+
+
+def test_an_n_step_return_goes_on_to_the_end_of_time_but_not_past_it(
+    filled: Callable[..., PrioritizedReplayBuffer],
+) -> None:
+    """An episode that ran out of time ends the sum, and what follows is still worth something."""
+    batch = filled(20, 1, timeout=True, n_steps=8, gamma=0.5).sample(64)
+    first = batch.observations["frames"][:, 0]
+    steps = torch.clamp(4 - first % 5, min=0) + 1
+    assert (batch.discounts[:, 0] == 0.5**steps).all()
+    assert batch.dones.sum() == 0
 
 
 def test_an_episode_that_ran_out_of_time_did_not_end(filled: Callable[..., PrioritizedReplayBuffer]) -> None:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.sacrum_nav import SacrumNavEnv
+from us_grid_sim.envs.tables import goal_distances
 from us_grid_sim.geometry import BINS, Action, Bin
 from us_nav_agent.networks.dueling import NetworkConfig
 from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
-from us_nav_agent.rollout import goal_distances
 from us_nav_agent.training import augment, dqn
 from us_nav_agent.training.augment import Augmentation, augment_actions, augment_frames, mirror_moves
 from us_nav_agent.training.dqn import (
@@ -23,7 +23,7 @@ from us_nav_agent.training.dqn import (
     ReferenceQNetwork,
     double_q_target,
 )
-from us_nav_agent.training.train import _environments
+from us_nav_agent.training.q_learning import make_environments
 
 MakeGrid = Callable[..., PreprocessedGrid]
 
@@ -50,7 +50,7 @@ def test_the_target_is_the_target_networks_value_of_the_online_networks_choice()
     next_q = torch.tensor([[1.0, 3.0, 2.0, 0.0], [0.0, 0.0, 0.0, 9.0]])
     next_target = torch.tensor([[10.0, 20.0, 30.0, 40.0], [4.0, 3.0, 2.0, 1.0]])
     rewards, dones = torch.tensor([[0.5], [-0.1]]), torch.tensor([[0.0], [1.0]])
-    target = double_q_target(next_q, next_target, rewards, dones, 0.9)
+    target = double_q_target(next_q, next_target, rewards, dones, torch.tensor([[0.9], [0.7]]))
     torch.testing.assert_close(target, torch.tensor([[0.5 + 0.9 * 20.0], [-0.1]]))
 
 
@@ -86,7 +86,7 @@ def test_on_a_mirrored_back_up_is_down(toy_grid: MakeGrid) -> None:
     values = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
     assert mirror_moves(values, record.mirror).tolist() == [[2.0, 1.0, 3.0, 4.0]]
     memory = torch.tensor([[1.0, 0, 0, 0, 0, 0, 0, 1.0]])
-    assert augment_actions(memory, record).tolist() == [[0, 1.0, 0, 0, 0, 0, 0, 1.0]]
+    assert augment_actions(memory, record, 4).tolist() == [[0, 1.0, 0, 0, 0, 0, 0, 1.0]]
 
 
 def test_the_same_record_gives_the_same_frames(pictures: torch.Tensor) -> None:
@@ -124,9 +124,9 @@ def learner(toy_grid: MakeGrid, tiny: NetworkConfig) -> Callable[..., Prioritize
     """Makes a learner on the toy subject."""
 
     def make(**settings: Any) -> PrioritizedDoubleDQN:
-        environments, bank = _environments([toy_grid()], 8)
+        environments, bank = make_environments([toy_grid()], tiny, 8)
         usual: dict[str, Any] = {
-            "learning_rate": 5e-3,
+            "learning_rate": 2e-3,
             "buffer_size": 5000,
             "learning_starts": 200,
             "batch_size": 32,
@@ -143,7 +143,7 @@ def learner(toy_grid: MakeGrid, tiny: NetworkConfig) -> Callable[..., Prioritize
             ReferencePolicy,
             environments,
             replay_buffer_class=PrioritizedReplayBuffer,
-            replay_buffer_kwargs={"alpha": 0.6, "seed": 0},
+            replay_buffer_kwargs={"alpha": 0.6, "gamma": 0.5, "seed": 0},
             policy_kwargs={"config": tiny, "bank": bank},
             **usual | settings,
         )
@@ -301,6 +301,6 @@ def test_a_learner_that_is_not_told_the_reward_does_not_learn_the_toy(
 ) -> None:
     right = double_q_target
     monkeypatch.setattr(
-        dqn, "double_q_target", lambda q, t, rewards, dones, gamma: right(q, t, 0 * rewards, dones, gamma)
+        dqn, "double_q_target", lambda q, t, rewards, dones, discounts: right(q, t, 0 * rewards, dones, discounts)
     )
     assert best_correct_share(learner(), toy_grid(), 2000) < 0.85

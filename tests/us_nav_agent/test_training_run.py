@@ -20,8 +20,8 @@ from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, Values
 from us_nav_agent.policy import load_policy
 from us_nav_agent.rollout import Runs, run_all
-from us_nav_agent.training import TrainProgress, load_experiment, train
-from us_nav_agent.training.experiment import FOLDER, DqnSettings, MsDqnExperiment, StopSettings
+from us_nav_agent.training import TrainProgress, load_experiment, q_learning, train
+from us_nav_agent.training.experiment import FOLDER, DqnExperiment, DqnSettings, MemorySettings, StopSettings
 from us_nav_agent.training.stop import balanced_batches, choose_threshold, labelled_frames, train_stop
 
 MakeGrid = Callable[..., PreprocessedGrid]
@@ -40,13 +40,13 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def experiment(monkeypatch: pytest.MonkeyPatch, tiny: NetworkConfig) -> MsDqnExperiment:
+def experiment(monkeypatch: pytest.MonkeyPatch, tiny: NetworkConfig) -> DqnExperiment:
     """A run of a second or two."""
     monkeypatch.setitem(PRESETS, "tiny", tiny)
     values = yaml.safe_load((FOLDER / "msdqn_lite.yaml").read_text())["dqn"]
     values |= {"steps": 240, "environments": 4, "gradient_steps": 1, "batch_size": 8, "learning_starts": 40}
     values |= {"buffer_size": 500, "target_update": 40, "evaluate_every": 80}
-    return MsDqnExperiment("toy", "tiny", StopSettings(1, 64, 1e-2), DqnSettings(**values))
+    return DqnExperiment("toy", "tiny", MemorySettings(3, 5), StopSettings(1, 64, 1e-2), DqnSettings(**values))
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def evaluations(out: Path) -> list[int]:
 
 
 def test_a_run_leaves_a_model_its_record_and_its_evaluations(
-    experiment: MsDqnExperiment, subjects: list[str], tmp_path: Path
+    experiment: DqnExperiment, subjects: list[str], tmp_path: Path
 ) -> None:
     seen: list[TrainProgress] = []
     model = train(experiment, DATA, 0, tmp_path, seen.append)
@@ -102,23 +102,21 @@ def test_a_run_leaves_a_model_its_record_and_its_evaluations(
     assert list((tmp_path / "tensorboard").rglob("events.out.tfevents.*"))
 
 
-def test_no_test_subject_is_loaded_or_recorded(
-    experiment: MsDqnExperiment, subjects: list[str], tmp_path: Path
-) -> None:
+def test_no_test_subject_is_loaded_or_recorded(experiment: DqnExperiment, subjects: list[str], tmp_path: Path) -> None:
     train(experiment, DATA, 0, tmp_path)
     assert subjects == ["A", "B", "C"]
     assert json.loads((tmp_path / "run.json").read_text())["subjects"] == {"train": ["A", "B"], "validation": ["C"]}
 
 
 def test_the_same_seed_gives_the_same_model_to_the_byte(
-    experiment: MsDqnExperiment, subjects: list[str], tmp_path: Path
+    experiment: DqnExperiment, subjects: list[str], tmp_path: Path
 ) -> None:
     models = [train(experiment, DATA, seed, tmp_path / str(run)) for run, seed in enumerate((0, 0, 1))]
     assert models[0].read_bytes() == models[1].read_bytes()
     assert models[0].read_bytes() != models[2].read_bytes()
 
 
-def test_ctrl_c_keeps_every_step(experiment: MsDqnExperiment, subjects: list[str], tmp_path: Path) -> None:
+def test_ctrl_c_keeps_every_step(experiment: DqnExperiment, subjects: list[str], tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(experiment, DATA, 0, tmp_path, Stopping("dqn", 120, KeyboardInterrupt))
     going_on = Stopping("dqn", 10_000, KeyboardInterrupt)
@@ -132,7 +130,7 @@ def test_ctrl_c_keeps_every_step(experiment: MsDqnExperiment, subjects: list[str
 
 
 def test_a_killed_run_goes_on_from_its_last_evaluation(
-    experiment: MsDqnExperiment, subjects: list[str], tmp_path: Path
+    experiment: DqnExperiment, subjects: list[str], tmp_path: Path
 ) -> None:
     """SystemExit stands for the kill: nothing is saved on the way out."""
     with pytest.raises(SystemExit):
@@ -143,7 +141,7 @@ def test_a_killed_run_goes_on_from_its_last_evaluation(
     assert evaluations(tmp_path) == [80, 160, 240]
 
 
-def test_a_resumed_run_counts_on(experiment: MsDqnExperiment, subjects: list[str], tmp_path: Path) -> None:
+def test_a_resumed_run_counts_on(experiment: DqnExperiment, subjects: list[str], tmp_path: Path) -> None:
     """Epsilon, beta and the copies to the target network follow these counters."""
     for broken_off, updates in ((200, 39), (220, 43)):
         with pytest.raises(KeyboardInterrupt):
@@ -153,7 +151,7 @@ def test_a_resumed_run_counts_on(experiment: MsDqnExperiment, subjects: list[str
 
 
 def test_a_resumed_run_takes_up_networks_and_optimizer(
-    experiment: MsDqnExperiment, subjects: list[str], tmp_path: Path
+    experiment: DqnExperiment, subjects: list[str], tmp_path: Path
 ) -> None:
     """Broken off again before its first update, it saves what it took up."""
     states = []
@@ -169,14 +167,14 @@ def test_a_resumed_run_takes_up_networks_and_optimizer(
         assert torch.equal(after["policy.optimizer"]["state"][number]["exp_avg_sq"], moments["exp_avg_sq"])
 
 
-def test_a_finished_run_is_not_trained_again(experiment: MsDqnExperiment, subjects: list[str], tmp_path: Path) -> None:
+def test_a_finished_run_is_not_trained_again(experiment: DqnExperiment, subjects: list[str], tmp_path: Path) -> None:
     first = train(experiment, DATA, 0, tmp_path).read_bytes()
     again = Stopping("dqn", 0, AssertionError)
     assert train(experiment, DATA, 0, tmp_path, again).read_bytes() == first
 
 
 def test_the_best_by_validation_is_the_model(
-    experiment: MsDqnExperiment, subjects: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: DqnExperiment, subjects: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Median reachability first; between equals the mean, then the earlier one."""
     chosen: list[dict[str, torch.Tensor]] = []
@@ -188,15 +186,13 @@ def test_the_best_by_validation_is_the_model(
         share = next(reached)
         return replace(runs, reached=np.arange(BINS)[None] < share * BINS)
 
-    monkeypatch.setattr(RUN, "run_all", scripted)
+    monkeypatch.setattr(q_learning, "run_all", scripted)
     decider = load_policy(train(experiment, DATA, 0, tmp_path)).decider
     for name, value in decider.networks()["q_network"].state_dict().items():
         assert torch.equal(value, chosen[1][name])
 
 
-def test_a_folder_of_another_run_is_left_alone(
-    experiment: MsDqnExperiment, subjects: list[str], tmp_path: Path
-) -> None:
+def test_a_folder_of_another_run_is_left_alone(experiment: DqnExperiment, subjects: list[str], tmp_path: Path) -> None:
     train(experiment, DATA, 0, tmp_path)
     before = (tmp_path / "model.safetensors").read_bytes()
     with pytest.raises(TrainingError, match=r"run\.json: another run is here; name another folder with --out"):
@@ -264,7 +260,9 @@ def write(folder: Path, **changes: object) -> Path:
         ({"dqn__stepz": 5}, r"dqn has .*'stepz'.*; expected exactly"),
         ({"dqn__steps": None}, "dqn has .*; expected exactly .*'steps'"),
         ({"extra": 1}, "an experiment has exactly the keys"),
-        ({"stop": None}, "an experiment has exactly the keys"),
+        ({"memory": None}, "an experiment has exactly the keys"),
+        ({"memory__frames": 0}, r"memory\.frames is 0; expected a whole number above 0"),
+        ({"memory__actions": -1}, r"memory\.actions is -1; expected a whole number from 0 up"),
         ({"stop": 5}, "stop has 5; expected exactly"),
         ({"preset": "huge"}, "preset 'huge'; there are lite, paper"),
         ({"dqn__steps": 1.5}, r"dqn\.steps is 1\.5; expected a whole number above 0"),

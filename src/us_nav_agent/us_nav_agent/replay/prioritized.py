@@ -1,4 +1,4 @@
-"""Proportional prioritized replay (Schaul et al. 2016) behind stable-baselines3's replay buffer interface."""
+"""Proportional prioritized replay (Schaul et al. 2016) of n-step returns, behind stable-baselines3's interface."""
 
 from typing import Any, NamedTuple
 
@@ -9,13 +9,20 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.vec_env import VecNormalize
 
-from us_nav_agent.replay.sum_tree import SumTree
+from us_nav_agent.replay.sum_tree import Indices, SumTree
 
 
 class PrioritizedSamples(NamedTuple):
     """A batch: stable-baselines3's fields, then where it was drawn and what each sample weighs.
 
-    ``weights`` (n, 1) are the importance weights, the largest of a batch 1 (Schaul et al. 2016, sec. 3.4).
+    Attributes:
+        observations, actions: what was seen, and what was done there (n, 1).
+        next_observations: what was seen after the last of the steps.
+        dones: (n, 1), whether the episode had ended there, running out of time not counted.
+        rewards: (n, 1), the discounted sum over the steps.
+        discounts: (n, 1), of what comes after them: gamma ** steps.
+        indices: (n,), where it was drawn.
+        weights: (n, 1), the importance weights, the largest of a batch 1 (Schaul et al. 2016, sec. 3.4).
     """
 
     observations: dict[str, torch.Tensor]
@@ -23,7 +30,7 @@ class PrioritizedSamples(NamedTuple):
     next_observations: dict[str, torch.Tensor]
     dones: torch.Tensor
     rewards: torch.Tensor
-    discounts: torch.Tensor | None
+    discounts: torch.Tensor
     indices: npt.NDArray[np.int64]
     weights: torch.Tensor
 
@@ -31,7 +38,11 @@ class PrioritizedSamples(NamedTuple):
 class PrioritizedReplayBuffer(DictReplayBuffer):  # type: ignore[misc]
     """A replay buffer for dict observations that draws transitions in proportion to |TD error| ** alpha.
 
+    A sample spans ``n_steps`` steps of one environment, fewer where the episode or what is stored ends before.
+
     Args:
+        n_steps: steps whose rewards are summed before the network's estimate takes over (Sutton 1988).
+        gamma: discount of a step.
         alpha: how strongly priorities count, 0 to 1.
         beta: importance correction; the learner anneals it towards 1.
         seed: of the draws.
@@ -48,6 +59,8 @@ class PrioritizedReplayBuffer(DictReplayBuffer):  # type: ignore[misc]
         n_envs: int = 1,
         optimize_memory_usage: bool = False,
         handle_timeout_termination: bool = True,
+        n_steps: int = 1,
+        gamma: float = 0.99,
         alpha: float = 0.6,
         beta: float = 0.4,
         seed: int = 0,
@@ -61,6 +74,8 @@ class PrioritizedReplayBuffer(DictReplayBuffer):  # type: ignore[misc]
             optimize_memory_usage,
             handle_timeout_termination,
         )
+        self.n_steps = n_steps
+        self.gamma = gamma
         self.alpha = alpha
         self.beta = beta
         self._rng = np.random.default_rng(seed)
@@ -85,19 +100,32 @@ class PrioritizedReplayBuffer(DictReplayBuffer):  # type: ignore[misc]
         stored = self.buffer_size * self.n_envs if self.full else self.pos * self.n_envs
         share = self.priorities[indices] / self._tree.total
         weights = (stored * share) ** -self.beta
-        done = self.dones[row, column] * (1 - self.timeouts[row, column])
+        returns, steps = self._returns(row, column)
+        last = (row + steps - 1) % self.buffer_size
+        done = self.dones[last, column] * (1 - self.timeouts[last, column])
         return PrioritizedSamples(
             observations={key: self.to_torch(values[row, column]) for key, values in self.observations.items()},
             actions=self.to_torch(self.actions[row, column]),
             next_observations={
-                key: self.to_torch(values[row, column]) for key, values in self.next_observations.items()
+                key: self.to_torch(values[last, column]) for key, values in self.next_observations.items()
             },
             dones=self.to_torch(done).reshape(-1, 1),
-            rewards=self.to_torch(self.rewards[row, column]).reshape(-1, 1),
-            discounts=None,
+            rewards=self.to_torch(returns).reshape(-1, 1),
+            discounts=self.to_torch((self.gamma**steps).astype(np.float32)).reshape(-1, 1),
             indices=indices,
             weights=self.to_torch((weights / weights.max()).astype(np.float32)).reshape(-1, 1),
         )
+
+    def _returns(self, row: Indices, column: Indices) -> tuple[npt.NDArray[np.float32], Indices]:
+        """Discounted sums of rewards (n,) from these transitions on, and over how many steps (n,) they go."""
+        ahead = (row[:, None] + np.arange(self.n_steps)) % self.buffer_size
+        across = column[:, None]
+        newest = (self.pos - 1) % self.buffer_size
+        ends = (self.dones[ahead, across] > 0) | (ahead == newest)
+        counts = ends.cumsum(axis=1) - ends == 0  # up to the first end, which itself counts
+        discount = self.gamma ** np.arange(self.n_steps)
+        returns = (self.rewards[ahead, across] * counts * discount).sum(axis=1)
+        return returns.astype(np.float32), counts.sum(axis=1)
 
     def update_priorities(self, indices: npt.NDArray[np.int64], errors: npt.NDArray[np.float64]) -> None:
         """Set priorities from the TD errors of a batch that was drawn at ``indices``."""

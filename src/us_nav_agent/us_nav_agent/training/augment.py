@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-MOVES = 4
-_MIRRORED = torch.tensor([1, 0, 2, 3])
-"""Action whose effect on a mirrored back is that of up, down, left, right on the back."""
+_MIRRORED = torch.tensor([1, 0, 2, 3, 4])
+"""Action whose effect on a mirrored back is that of up, down, left, right and stop on the back."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +70,13 @@ def augment_frames(frames: Tensor, record: Augmentation) -> Tensor:
 
 
 def mirror_moves(values: Tensor, mirror: Tensor) -> Tensor:
-    """Values (n, k, 4) or (n, 4) per move with up and down swapped where ``mirror``."""
+    """Values (n, k, actions) or (n, actions) per action with up and down swapped where ``mirror``; a stop is a stop."""
     where = mirror.view(-1, *[1] * (values.dim() - 1))
-    return torch.where(where, values[..., _MIRRORED.to(values.device)], values)
+    order = _MIRRORED[: values.shape[-1]].to(values.device)
+    return torch.where(where, values[..., order], values)
 
 
-def augment_labels(labels: Tensor, record: Augmentation) -> Tensor:
-    """Shares (n, 5) of the actions on the mirrored backs; the stop stays the stop."""
-    return torch.cat([mirror_moves(labels[:, :MOVES], record.mirror), labels[:, MOVES:]], dim=1)
-
-
-def augment_actions(actions: Tensor, record: Augmentation) -> Tensor:
-    """Action memories (n, k * 4) of the mirrored backs."""
-    return mirror_moves(actions.view(len(actions), -1, MOVES), record.mirror).reshape(actions.shape)
+def augment_actions(memory: Tensor, record: Augmentation, actions: int) -> Tensor:
+    """Action memories (n, k * actions) of the mirrored backs."""
+    places = memory.shape[1] // actions
+    return mirror_moves(memory.view(len(memory), places, actions), record.mirror).reshape(memory.shape)

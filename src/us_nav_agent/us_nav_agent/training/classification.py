@@ -39,7 +39,7 @@ from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin
 from us_nav_agent.deciders.classifier import classifier_logits
 from us_nav_agent.networks.baselines import DenseNetClassifier
 from us_nav_agent.rollout import Walks, walk
-from us_nav_agent.training.augment import augment_frames, augment_labels, sample_augmentation
+from us_nav_agent.training.augment import augment_frames, mirror_moves, sample_augmentation
 from us_nav_agent.training.experiment import ClassificationExperiment
 from us_nav_agent.training.run_folder import (
     Report,
@@ -102,7 +102,7 @@ class _Learner:
         )
         record = sample_augmentation(len(labels), generator)
         pictures = augment_frames(torch.from_numpy(frames).unsqueeze(1), record).to(device())
-        wanted = augment_labels(torch.from_numpy(labels), record).to(device())
+        wanted = mirror_moves(torch.from_numpy(labels), record.mirror).to(device())
         self.network.train()
         with torch.autocast(device(), dtype=torch.bfloat16, enabled=computes_in_bfloat16()):
             logits = self.network(pictures)

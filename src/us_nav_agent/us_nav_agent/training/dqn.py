@@ -50,7 +50,7 @@ class ReferenceQNetwork(BasePolicy):  # type: ignore[misc]
         return frames
 
     def forward(self, obs: PyTorchObs) -> Tensor:
-        """Q-values (n, 4)."""
+        """Q-values (n, actions)."""
         q: Tensor = self.network(self.frames(obs), obs["actions"].float()).q
         return q
 
@@ -73,10 +73,12 @@ class ReferencePolicy(DQNPolicy):  # type: ignore[misc]
         return network
 
 
-def double_q_target(next_q: Tensor, next_q_target: Tensor, rewards: Tensor, dones: Tensor, gamma: float) -> Tensor:
-    """The target r + gamma * Q_target(s', argmax Q(s')) (n, 1), of Q-values (n, 4) (van Hasselt et al. 2016)."""
+def double_q_target(next_q: Tensor, next_q_target: Tensor, rewards: Tensor, dones: Tensor, discounts: Tensor) -> Tensor:
+    """The target R + discount * Q_target(s', argmax Q(s')) (n, 1) of returns R over one or more steps, from the
+    Q-values (n, actions) of both networks (van Hasselt et al. 2016).
+    """
     chosen = next_q.argmax(dim=1, keepdim=True)
-    return rewards + (1.0 - dones) * gamma * next_q_target.gather(1, chosen)
+    return rewards + (1.0 - dones) * discounts * next_q_target.gather(1, chosen)
 
 
 class PrioritizedDoubleDQN(DQN):  # type: ignore[misc]
@@ -97,13 +99,14 @@ class PrioritizedDoubleDQN(DQN):  # type: ignore[misc]
 
             def values(network: ReferenceQNetwork, obs: PyTorchObs, record: Any = record) -> Tensor:
                 frames = augment_frames(network.frames(obs), record)
-                q = network.network(frames, augment_actions(obs["actions"].float(), record)).q
+                moves = augment_actions(obs["actions"].float(), record, network.network.config.outputs)
+                q = network.network(frames, moves).q
                 return mirror_moves(q, record.mirror)
 
             with torch.no_grad():
                 next_q = values(self.q_net, batch.next_observations)
                 next_target = values(self.q_net_target, batch.next_observations)
-                target = double_q_target(next_q, next_target, batch.rewards, batch.dones, self.gamma)
+                target = double_q_target(next_q, next_target, batch.rewards, batch.dones, batch.discounts)
             current = values(self.q_net, batch.observations).gather(1, batch.actions.long())
             loss = (batch.weights * functional.smooth_l1_loss(current, target, reduction="none")).mean()
             self.policy.optimizer.zero_grad()

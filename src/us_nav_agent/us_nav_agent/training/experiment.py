@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from us_grid_sim.geometry import Action
 
 from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.baselines import SMALLEST_INPUT, DenseNetConfig
-from us_nav_agent.networks.dueling import ARRAY_ROI, PRESETS, NetworkConfig
+from us_nav_agent.networks.dueling import ARRAY_ROI, MOVES, PRESETS, NetworkConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "config" / "experiments"
 
@@ -25,6 +26,14 @@ class StopSettings:
 
 
 @dataclass(frozen=True)
+class MemorySettings:
+    """What the Q network remembers: frames, the current one included, and actions."""
+
+    frames: int
+    actions: int
+
+
+@dataclass(frozen=True)
 class DqnSettings:
     """How the Q network is trained, in the terms of stable-baselines3's DQN.
 
@@ -33,6 +42,7 @@ class DqnSettings:
         environments: environments that are stepped together.
         gradient_steps: updates after each step of all environments.
         batch_size, learning_rate, buffer_size, gamma: as usual.
+        n_steps: steps of a return before the network's estimate takes over.
         learning_starts: environment steps before the first update.
         target_update: environment steps between copies to the target network.
         exploration_fraction, final_epsilon: epsilon falls from 1 to the final one in this fraction of the steps.
@@ -47,6 +57,7 @@ class DqnSettings:
     learning_rate: float
     buffer_size: int
     gamma: float
+    n_steps: int
     learning_starts: int
     target_update: int
     exploration_fraction: float
@@ -73,18 +84,26 @@ class ClassificationSettings:
 
 
 @dataclass(frozen=True)
-class MsDqnExperiment:
-    """What the experiment file of an MS-DQN says, and its name."""
+class DqnExperiment:
+    """What the experiment file of a DQN says, and its name.
+
+    With ``stop`` it is an MS-DQN: four moves, and a classifier for the stop. Without, the stop is a fifth action:
+    V-DQN where it remembers one frame and no action, M-DQN where more.
+    """
 
     name: str
     preset: str
-    stop: StopSettings
+    memory: MemorySettings
+    stop: StopSettings | None
     dqn: DqnSettings
 
     @property
     def network(self) -> NetworkConfig:
         """Shape of the networks."""
-        return PRESETS[self.preset]
+        outputs = len(Action) if self.stop is None else MOVES
+        return dataclasses.replace(
+            PRESETS[self.preset], frames=self.memory.frames, actions=self.memory.actions, outputs=outputs
+        )
 
 
 @dataclass(frozen=True)
@@ -100,16 +119,19 @@ class ClassificationExperiment:
         return DenseNetConfig(self.classification.input_size, self.classification.input_size, ARRAY_ROI)
 
 
-Experiment = MsDqnExperiment | ClassificationExperiment
+Experiment = DqnExperiment | ClassificationExperiment
 
 
 _SHARES = {"gamma", "exploration_fraction", "final_epsilon", "alpha"}
+_FROM_0 = {"actions"}
 
 
 def _wanted(name: str, kind: type[int] | type[float]) -> str:
     """What a setting may be, in words."""
     if name in _SHARES:
         return "a number from 0 to 1"
+    if name in _FROM_0:
+        return "a whole number from 0 up"
     return "a whole number above 0" if kind is int else "a number above 0"
 
 
@@ -123,7 +145,7 @@ def _fill(kind: type[Any], values: object, file: Path, place: str) -> Any:
         if isinstance(value, bool) or not isinstance(value, int if fields[name] is int else int | float):
             valid = False
         else:
-            valid = 0 <= value <= 1 if name in _SHARES else 0 < value < math.inf
+            valid = 0 <= value <= 1 if name in _SHARES else 0 < value < math.inf or (name in _FROM_0 and value == 0)
         if not valid:
             raise TrainingError(f"{file}: {place}.{name} is {value!r}; expected {_wanted(name, fields[name])}")
     return kind(**{name: fields[name](value) for name, value in values.items()})
@@ -152,9 +174,15 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
             problem = f"classification.input_size is {settings.input_size}; expected {SMALLEST_INPUT} or more"
             raise TrainingError(f"{path}: {problem}")
         return ClassificationExperiment(path.stem, settings)
-    if keys != {"preset", "stop", "dqn"}:
-        raise TrainingError(f"{path}: an experiment has exactly the keys preset, stop and dqn, or classification")
+    if keys | {"stop"} != {"preset", "memory", "stop", "dqn"}:
+        problem = "an experiment has exactly the keys preset, memory, dqn and perhaps stop, or classification alone"
+        raise TrainingError(f"{path}: {problem}")
     if content["preset"] not in PRESETS:
         raise TrainingError(f"{path}: preset {content['preset']!r}; there are {', '.join(PRESETS)}")
-    stop = _fill(StopSettings, content["stop"], path, "stop")
-    return MsDqnExperiment(path.stem, content["preset"], stop, _fill(DqnSettings, content["dqn"], path, "dqn"))
+    return DqnExperiment(
+        path.stem,
+        content["preset"],
+        _fill(MemorySettings, content["memory"], path, "memory"),
+        _fill(StopSettings, content["stop"], path, "stop") if "stop" in keys else None,
+        _fill(DqnSettings, content["dqn"], path, "dqn"),
+    )
