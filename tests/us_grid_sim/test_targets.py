@@ -211,7 +211,7 @@ def test_every_bin_that_shows_a_target_is_its_goal() -> None:
 
 
 def test_a_target_that_no_bin_shows_has_its_best_bin() -> None:
-    """First by quality, then by how much of it is seen, and never a goal of another target."""
+    """First by quality, then by how much of it is seen."""
     frames = ALL | {"b82": vertebra(offset=0.020), "b97": vertebra(offset=-0.015)}
     assert goal_bins(grid_of(**frames))[Target.L4] == (Bin(6, 7),)
     frames = ALL | {
@@ -221,6 +221,21 @@ def test_a_target_that_no_bin_shows_has_its_best_bin() -> None:
     }
     assert goal_bins(grid_of(**frames))[Target.L3] == (Bin(5, 7), Bin(5, 8))
     assert goal_bins(grid_of(**frames))[Target.L4] == (Bin(6, 7),)
+
+
+def test_the_best_bin_is_no_goal_of_another_target() -> None:
+    """The process of L5 is seen best where the sacrum is shown."""
+    hanging = truth((40, SACRUM, 0.030), (12, L5, 0.015), (48, SACRUM, 0.030))
+    poor = vertebra(L5, L5, L5, offset=0.020)
+    assert hanging.view(Target.L5) > poor.view(Target.L5)
+    goals = goal_bins(grid_of(**ALL | {"b76": hanging, "b81": poor}))
+    assert (goals[Target.SACRUM], goals[Target.L5]) == ((Bin(5, 1),), (Bin(5, 6),))
+
+
+def test_two_targets_do_not_share_a_best_bin() -> None:
+    frames = ALL | {"b82": truth((30, L4, 0.04), (30, L3, 0.04)), "b83": truth((9, L3, 0.04), (91, NONE, 0.0))}
+    goals = goal_bins(grid_of(**frames))
+    assert (goals[Target.L4], goals[Target.L3]) == ((Bin(5, 7),), (Bin(5, 8),))
 
 
 def test_a_target_of_which_nothing_is_seen_is_an_error() -> None:
