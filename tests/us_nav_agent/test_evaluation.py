@@ -255,7 +255,7 @@ def test_seeds_are_rows_of_values_and_the_summary_is_over_both(
     assert both.summaries["policy_correctness"] == summarise(both.values["policy_correctness"], 0)
     table = both.to_markdown()
     assert "| tiny, sibling (mean, 95% interval over 2 subjects and 2 seeds) | " in table
-    assert f"| sibling | {sibling.sha256[:12]} | {both.values['policy_correctness'][1].mean():.2%} | " in table
+    assert f"| sibling {sibling.sha256[:8]} | {both.values['policy_correctness'][1].mean():.2%} | " in table
 
 
 def test_a_model_that_stands_twice_is_refused(subjects: list[PreprocessedGrid], policy: Policy) -> None:

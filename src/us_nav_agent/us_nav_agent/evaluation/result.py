@@ -144,14 +144,14 @@ class EvaluationResult:
         ]
 
     def _by_model(self) -> list[str]:
-        """Every metric of each model, mean over the subjects."""
+        """Every metric of each model, named with the start of its SHA-256, mean over the subjects."""
         by_model = {name: mean_of_known(values, axis=1) for name, values in self.values.items()}
         return [
-            *_head("model", ("SHA-256", *(heading for heading, _ in _COLUMNS.values()))),
+            *_head("model", (heading for heading, _ in _COLUMNS.values())),
             *(
                 _line(
-                    model.name,
-                    ((model.sha256 or "")[:12], *(_shown(name, by_model[name][index]) for name in _COLUMNS)),
+                    f"{model.name} {(model.sha256 or '')[:8]}",
+                    (_shown(name, by_model[name][index]) for name in _COLUMNS),
                 )
                 for index, model in enumerate(self.models)
             ),
