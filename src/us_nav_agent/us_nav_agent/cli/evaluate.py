@@ -20,7 +20,7 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             help="Names or paths of models, training seeds of one architecture; or a baseline: oracle, sweep, random.",
             default_factory=lambda: ["msdqn-lite"],
             show_default="msdqn-lite",
@@ -33,7 +33,7 @@ def evaluate(
 ) -> None:
     """Walk from all 165 bins of each subject; the same seed gives the same JSON byte for byte.
 
-    Examples: `usnav evaluate msdqn-lite --out runs/evaluation`, `usnav evaluate runs/*/model.safetensors`,
+    Examples: `usnav evaluate msdqn-lite --out runs/evaluation`, `usnav evaluate runs/msdqn_lite-seed*/model.safetensors`,
     `usnav evaluate oracle`
     """
     from us_grid_sim.dataset.layout import read_subject, subjects_of
