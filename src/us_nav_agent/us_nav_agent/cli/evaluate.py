@@ -33,8 +33,8 @@ def evaluate(
 ) -> None:
     """Walk from all 165 bins of each subject; the same seed gives the same JSON byte for byte.
 
-    Examples: `usnav evaluate msdqn-lite --out runs/evaluation`, `usnav evaluate runs/msdqn_lite-seed*/model.safetensors`,
-    `usnav evaluate oracle`
+    Examples: `usnav evaluate msdqn-lite --out runs/evaluation`, `usnav evaluate oracle`,
+    `usnav evaluate runs/msdqn_lite-seed*/model.safetensors`
     """
     from us_grid_sim.dataset.layout import read_subject, subjects_of
 
