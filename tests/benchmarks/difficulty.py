@@ -20,7 +20,6 @@ import dataclasses
 import json
 import multiprocessing
 import sys
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,13 +29,14 @@ from torch.nn import functional
 from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.dataset.synth import SweepRecord, sample_sweep
+from us_grid_sim.envs.tables import GridTables
 from us_grid_sim.geometry import BINS, COLUMNS, FRAMES_PER_BIN, ROWS, Bin
 from us_grid_sim.phantom.goal import shows_sacrum
 from us_grid_sim.phantom.record import SubjectRecord, sample_subject
 from us_grid_sim.phantom.subject import contact_pose
 from us_nav_agent.networks.blocks import Trunk, normalised
 from us_nav_agent.networks.dueling import PRESETS
-from us_nav_agent.rollout import Walks, walk
+from us_nav_agent.rollout import walk
 from us_nav_agent.training.augment import augment_frames, mirror_moves, sample_augmentation
 from us_nav_agent.training.classification import labelled
 
@@ -113,15 +113,15 @@ class Classifier(nn.Module):
 def train(grids: list[PreprocessedGrid], augmented: bool) -> Classifier:
     """Learn on one frame a bin."""
     torch.manual_seed(0)
-    network, walks = Classifier(), Walks.on(grids)
-    numbers, labels = (array[::FRAMES_PER_BIN] for array in labelled(walks, grids))
+    network, tables = Classifier(), GridTables.of(grids)
+    numbers, labels = (array[::FRAMES_PER_BIN] for array in labelled(tables))
     updates = EPOCHS * (len(labels) // BATCH)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=updates)
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     for _ in track(range(updates), "training"):
         batch = rng.choice(len(labels), BATCH, replace=False)
-        pictures, wanted = torch.from_numpy(walks.frames[numbers[batch]]).unsqueeze(1), torch.from_numpy(labels[batch])
+        pictures, wanted = torch.from_numpy(tables.frames[numbers[batch]]).unsqueeze(1), torch.from_numpy(labels[batch])
         if augmented:
             record = sample_augmentation(BATCH, generator)
             pictures, wanted = augment_frames(pictures, record), mirror_moves(wanted, record.mirror)
@@ -134,12 +134,11 @@ def train(grids: list[PreprocessedGrid], augmented: bool) -> Classifier:
 
 def evaluate(network: Classifier, grids: list[PreprocessedGrid]) -> dict[str, float]:
     """Policy correctness and reachability [%] of runs from every bin."""
-    walks = Walks.on(grids)
+    tables = GridTables.of(grids)
     with torch.inference_mode():
-        parts = torch.from_numpy(walks.frames).unsqueeze(1).split(256)
+        parts = torch.from_numpy(tables.frames).unsqueeze(1).split(256)
         actions = torch.cat([network(part) for part in parts]).argmax(dim=1).numpy()
-    choose: Callable[..., np.ndarray] = lambda memory, chosen: actions[memory[:, 0]]  # noqa: E731
-    runs = walk(choose, walks, frames=1, actions=0, seed=0)
+    runs = walk(lambda live, frames: actions[frames], tables, seed=0)
     shares = {"correctness": runs.correct / runs.actions, "reachability": runs.reached}
     for name, share in shares.items():
         print(f"{name} of each subject: {np.round(100 * share.mean(axis=1)).astype(int).tolist()}", file=sys.stderr)

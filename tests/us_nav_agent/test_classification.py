@@ -12,13 +12,14 @@ import pytest
 import torch
 from safetensors import safe_open
 from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_grid_sim.envs.tables import GridTables
 from us_grid_sim.geometry import BINS, FRAME_HEIGHT, FRAME_WIDTH, FRAMES_PER_BIN, Action, Bin
 from us_nav_agent.deciders.classifier import ClassifierDecider, classifier_logits
 from us_nav_agent.errors import ModelError, TrainingError
 from us_nav_agent.evaluation import evaluate
 from us_nav_agent.networks.baselines import DenseNetClassifier, DenseNetConfig
 from us_nav_agent.policy import digest_file, install_model, load_policy, one_thread, save_policy
-from us_nav_agent.rollout import Walks, run_all
+from us_nav_agent.rollout import run_all
 from us_nav_agent.training import TrainProgress, classification, load_experiment, train
 from us_nav_agent.training.augment import Augmentation, mirror_moves, sample_augmentation
 from us_nav_agent.training.classification import action_shares, labelled, train_classifier
@@ -65,14 +66,16 @@ def settings(epochs: int, batch_size: int = 64) -> ClassificationExperiment:
         ((Bin(5, 0), Bin(5, 1), Bin(4, 1)), Bin(4, 0), [0, 0, 0, 0, 0]),
     ],
 )
-def test_the_correct_actions_share_the_label(goals: tuple[Bin, ...], place: Bin, shares: list[float]) -> None:
-    assert action_shares(goals)[place.state].tolist() == shares
+def test_the_correct_actions_share_the_label(
+    toy_grid: MakeGrid, goals: tuple[Bin, ...], place: Bin, shares: list[float]
+) -> None:
+    assert action_shares(GridTables.of([toy_grid(goals=goals)]))[0, place.state].tolist() == shares
 
 
 def test_all_frames_of_all_bins_with_a_label_are_learnt_from(toy_grid: MakeGrid) -> None:
     ragged = toy_grid(goals=(Bin(5, 0), Bin(5, 1), Bin(4, 1)))
     grids = [toy_grid(), ragged]
-    numbers, labels = labelled(Walks.on(grids), grids)
+    numbers, labels = labelled(GridTables.of(grids))
     assert len(numbers) == len(labels) == (2 * BINS - 1) * FRAMES_PER_BIN
     assert set(numbers.tolist()) == set(range(2 * BINS)) - {BINS + Bin(4, 0).state}
     stops = numbers[labels[:, Action.STOP] == 1]
@@ -112,7 +115,7 @@ def test_on_a_mirrored_back_the_label_says_down_for_up() -> None:
 def share_right(network: DenseNetClassifier, grid: PreprocessedGrid) -> float:
     """Share of the toy's bins in which the likeliest action is a correct one."""
     actions = classifier_logits(network, grid.frames).argmax(axis=1)
-    return float((action_shares(grid.goals)[np.arange(BINS), actions] > 0).mean())
+    return float((action_shares(GridTables.of([grid]))[0, np.arange(BINS), actions] > 0).mean())
 
 
 def test_the_baseline_learns_the_toy(toy_grid: MakeGrid, tmp_path: Path) -> None:
@@ -123,8 +126,8 @@ def test_the_baseline_learns_the_toy(toy_grid: MakeGrid, tmp_path: Path) -> None
 def test_a_baseline_with_the_labels_of_other_frames_does_not_learn_the_toy(
     toy_grid: MakeGrid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def shuffled(walks: Walks, grids: list[PreprocessedGrid]) -> tuple[np.ndarray, np.ndarray]:
-        numbers, labels = labelled(walks, grids)
+    def shuffled(tables: GridTables) -> tuple[np.ndarray, np.ndarray]:
+        numbers, labels = labelled(tables)
         return np.random.default_rng(0).permutation(numbers), labels
 
     monkeypatch.setattr(classification, "labelled", shuffled)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_grid_sim.envs.tables import goal_distances
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distance
 from us_nav_agent.deciders import DqnDecider, MsDqnDecider
 from us_nav_agent.errors import UsNavAgentError
@@ -19,7 +20,7 @@ from us_nav_agent.evaluation.bootstrap import summarise
 from us_nav_agent.evaluation.metrics import policy_correctness, reachability
 from us_nav_agent.networks.dueling import DuelingNetwork, NetworkConfig, StopClassifier, Values
 from us_nav_agent.policy import Policy, load_policy, one_thread, save_policy
-from us_nav_agent.rollout import MAX_ACTIONS, Runs, goal_distances, run_all
+from us_nav_agent.rollout import MAX_ACTIONS, Runs, run_all
 
 GOALS = (Bin(5, 2), Bin(5, 3))
 MakeGrid = Callable[..., PreprocessedGrid]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_grid_sim.envs.tables import GridTables
 from us_grid_sim.geometry import BINS, COLUMNS, FRAME_HEIGHT, FRAME_WIDTH, FRAMES_PER_BIN, ROWS, Action, Bin
 from us_nav_agent.deciders import ClassifierDecider, DqnDecider, MsDqnDecider
 from us_nav_agent.deciders.dqn import stop_probabilities
@@ -20,7 +21,7 @@ from us_nav_agent.evaluation.report import write_reachability, write_run, write_
 from us_nav_agent.networks.baselines import DenseNetClassifier, DenseNetConfig
 from us_nav_agent.networks.dueling import NetworkConfig, Values
 from us_nav_agent.policy import Policy, load_policy, one_thread
-from us_nav_agent.rollout import Walks, walk
+from us_nav_agent.rollout import walk
 
 MakeGrid = Callable[..., PreprocessedGrid]
 GOALS = (Bin(5, 2), Bin(5, 3))
@@ -56,7 +57,7 @@ def test_a_run_again_is_the_run_of_the_evaluation(
     grids: list[PreprocessedGrid], policy: Policy, subject: int, start: Bin
 ) -> None:
     """The same bins, the same frames of them, and from each the action that led to the next."""
-    walks, seen, shown = Walks.on(grids), [], []
+    tables, seen, shown = GridTables.of(grids), [], []
 
     def recorded(live: np.ndarray, frames: np.ndarray) -> np.ndarray:
         seen.extend(frames[live == subject * BINS + start.state].tolist())
@@ -67,8 +68,8 @@ def test_a_run_again_is_the_run_of_the_evaluation(
         return grids[subject].frames[0]
 
     with one_thread():
-        walkers = policy.decider.walkers(walks.frames, walks.distances.size)
-        runs = walk(recorded, walks, 3)
+        walkers = policy.decider.walkers(tables.frames, tables.distances.size)
+        runs = walk(recorded, tables, 3)
     steps = replay(policy.decider, grids[subject], runs, (subject, start), 3, frame)
     path = runs.path[subject, start.state]
     assert [step.position.state for step in steps] == path[: len(steps)].tolist()

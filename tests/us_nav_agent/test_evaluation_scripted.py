@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from us_grid_sim.envs.tables import GridTables, goal_distances
 from us_grid_sim.geometry import BINS, COLUMNS, Action, Bin
 from us_nav_agent.evaluation.metrics import measure, shortest_moves
 from us_nav_agent.evaluation.scripted import BASELINES, run_baseline
-from us_nav_agent.rollout import MAX_ACTIONS, Runs, Walks, goal_distances, walk
+from us_nav_agent.rollout import MAX_ACTIONS, Runs, walk
 
 GOALS = (Bin(5, 2), Bin(5, 3))
 
@@ -129,10 +130,12 @@ def test_the_random_walk_follows_from_its_seed() -> None:
 def test_a_baseline_looks_at_no_frame(name: str) -> None:
     """The same runs, whatever frames the bins are said to have."""
     blind = run_baseline(name, [GOALS], seed=0)
-    walks = Walks(
+    tables = GridTables(
         np.zeros((7, 2, 2), dtype=np.uint8),
         np.arange(BINS * 5).reshape(1, BINS, 5) % 7,
+        ((0, GOALS),),
+        np.array([0]),
         goal_distances(GOALS)[None],
         (shortest_moves(GOALS) == 0)[None],
     )
-    np.testing.assert_array_equal(walk(BASELINES[name]([GOALS], 0), walks, 0).path, blind.path)
+    np.testing.assert_array_equal(walk(BASELINES[name]([GOALS], 0), tables, 0).path, blind.path)

@@ -302,3 +302,10 @@ def test_a_model_that_is_not_there_is_told_from_those_that_are(
 def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"gone\.safetensors: no such model file"):
         find_model(tmp_path / "gone.safetensors")
+
+
+def test_a_model_in_a_run_folder_has_the_folders_name(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "vdqn-seed1"
+    folder.mkdir()
+    save_policy(folder / "model.safetensors", load_policy(tiny_model).decider)
+    assert load_policy(folder / "model.safetensors").name == "vdqn-seed1"

@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 SUFFIX = ".safetensors"
+RUN_MODEL = "model.safetensors"
+"""Name of the model file in the folder of a training run."""
 
 
 @contextmanager
@@ -167,7 +169,8 @@ def load_policy(name_or_path: str | Path) -> Policy:
         except RuntimeError as error:
             problem = str(error).splitlines()[-1].strip()
             raise ModelError(f"{path}: weights do not fit the networks it names ({problem})") from None
-    return Policy(path.stem, sha256, decider)
+    name = path.parent.name if path.name == RUN_MODEL else path.stem  # in a run folder every model has that name
+    return Policy(name, sha256, decider)
 
 
 def _described(path: Path, metadata: Mapping[str, str]) -> Decider:

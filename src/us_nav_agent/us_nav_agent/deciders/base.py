@@ -20,8 +20,8 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.uint8]
 
-BATCH = 256
-"""Frames that networks take in one call where there are many."""
+BATCH = 64
+"""Frames that networks take in one call where there are many; of more the activations leave the cache."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,13 @@ class Decider(ABC):
     def walkers(self, bank: Frames, runs: int) -> Walkers:
         """So many new runs, whose frames are numbers into ``bank``, uint8 (n, h, w)."""
 
+    def state_values(self, bank: Frames) -> Floats | None:
+        """V(s) (n,) of standing on each frame of ``bank``, uint8 (n, h, w), with nothing else remembered.
+
+        None of an architecture that has no state value.
+        """
+        return None
+
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
         """The networks by the name that their weights have in a model file."""
@@ -112,10 +119,10 @@ def read_config(kind: type[Config], content: Mapping[str, Any]) -> Config:
     return kind(**fields)
 
 
-def frame_outputs(network: nn.Module, frames: Frames, batch: int = BATCH, device: str = "cpu") -> Floats:
-    """What a network makes of each of the frames uint8 (n, h, w) alone: (n, ...)."""
+def frame_outputs(network: Callable[[torch.Tensor], torch.Tensor], frames: Frames, device: str = "cpu") -> Floats:
+    """What a network on ``device`` makes of each of the frames uint8 (n, h, w) alone: (n, ...)."""
     pictures = torch.from_numpy(frames).unsqueeze(1)
     with torch.inference_mode():
-        parts = [network(pictures[first : first + batch].to(device)).cpu() for first in range(0, len(frames), batch)]
+        parts = [network(pictures[first : first + BATCH].to(device)).cpu() for first in range(0, len(frames), BATCH)]
         outputs: Floats = torch.cat(parts).numpy()
     return outputs

@@ -67,4 +67,4 @@ class ClassifierDecider(Decider):
 
 def classifier_logits(network: DenseNetClassifier, frames: Frames, device: str = "cpu") -> Floats:
     """Logits (n, 5) of each of the frames uint8 (n, h, w), by a network on ``device``."""
-    return frame_outputs(network, frames, 64, device)  # of more frames the activations leave the processor's cache
+    return frame_outputs(network, frames, device)

@@ -89,6 +89,10 @@ class DqnDecider(Decider):
 
         return walk
 
+    def state_values(self, bank: Frames) -> Floats:
+        """See Decider."""
+        return _state_values(self.q_network, bank)
+
     def networks(self) -> dict[str, nn.Module]:
         """See Decider."""
         return {"q_network": self.q_network}
@@ -161,6 +165,10 @@ class MsDqnDecider(Decider):
 
         return walk
 
+    def state_values(self, bank: Frames) -> Floats:
+        """See Decider."""
+        return _state_values(self.q_network, bank)
+
     def networks(self) -> dict[str, nn.Module]:
         """See Decider."""
         return {"q_network": self.q_network, "stop_classifier": self.stop_classifier}
@@ -182,6 +190,17 @@ def stop_probabilities(stop: StopClassifier, frames: Frames) -> Floats:
     """Probability (n,) that each of the frames uint8 (n, h, w) shows the target."""
     probabilities: Floats = torch.sigmoid(torch.from_numpy(frame_outputs(stop, frames))).numpy()
     return probabilities
+
+
+def _state_values(q: DuelingNetwork, bank: Frames) -> Floats:
+    """V(s) (n,) where every remembered frame is this one of ``bank``, uint8 (n, h, w)."""
+
+    def values(pictures: torch.Tensor) -> torch.Tensor:
+        frames = pictures.expand(-1, q.config.frames, -1, -1)
+        state: torch.Tensor = q(frames, torch.zeros(len(frames), q.config.actions * q.config.outputs)).state
+        return state
+
+    return frame_outputs(values, bank)
 
 
 def _greedy(q: DuelingNetwork, bank: Frames, memory: Ints, moves: Floats) -> Ints:

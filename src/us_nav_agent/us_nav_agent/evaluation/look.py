@@ -1,6 +1,5 @@
 """What lies behind a result: a run of it decision by decision, and what a network thinks each bin is worth."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -69,7 +68,5 @@ def state_values(decider: Decider, grid: PreprocessedGrid) -> Floats | None:
     None of an architecture that has no state value.
     """
     with one_thread():
-        if math.isnan(decider.begin()(grid.frames[0]).state_value):
-            return None
-        values = np.array([decider.begin()(frame).state_value for frame in grid.frames])
-    return np.asarray(values[grid.bins].mean(axis=2), dtype=np.float64)
+        values = decider.state_values(grid.frames)
+    return None if values is None else np.asarray(values[grid.bins].mean(axis=2), dtype=np.float64)

@@ -7,11 +7,12 @@ the one on that subject from that bin.
 from collections.abc import Callable
 
 import numpy as np
+from us_grid_sim.envs.tables import GridTables, goal_distances
 from us_grid_sim.geometry import BINS, COLUMNS, FRAMES_PER_BIN, ROWS, Action, Bin
 
 from us_nav_agent.deciders.base import Ints, Walkers
 from us_nav_agent.evaluation.metrics import Goals, shortest_moves
-from us_nav_agent.rollout import Runs, Walks, goal_distances, walk
+from us_nav_agent.rollout import Runs, walk
 
 
 def run_baseline(name: str, goals: Goals, seed: int) -> Runs:
@@ -22,13 +23,15 @@ def run_baseline(name: str, goals: Goals, seed: int) -> Runs:
         goals: of each subject.
         seed: of the baseline's chance.
     """
-    walks = Walks(
+    tables = GridTables(
         frames=np.empty((0, 0, 0), dtype=np.uint8),  # nobody looks
         bins=np.zeros((len(goals), BINS, FRAMES_PER_BIN), dtype=np.int64),
+        tasks=tuple(enumerate(goals)),
+        subject=np.arange(len(goals)),
         distances=np.stack([goal_distances(one) for one in goals]),
         is_goal=np.stack([shortest_moves(one) == 0 for one in goals]),
     )
-    return walk(BASELINES[name](goals, seed), walks, seed)
+    return walk(BASELINES[name](goals, seed), tables, seed)
 
 
 def random_walk(goals: Goals, seed: int) -> Walkers:

@@ -33,12 +33,12 @@ import torch
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 from us_grid_sim.dataset.grid import PreprocessedGrid
-from us_grid_sim.envs.rules import Step
-from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin
+from us_grid_sim.envs.tables import GridTables
+from us_grid_sim.geometry import FRAMES_PER_BIN, Action
 
 from us_nav_agent.deciders.classifier import classifier_logits
 from us_nav_agent.networks.baselines import DenseNetClassifier
-from us_nav_agent.rollout import Walks, walk
+from us_nav_agent.rollout import walk
 from us_nav_agent.training.augment import augment_frames, mirror_moves, sample_augmentation
 from us_nav_agent.training.experiment import ClassificationExperiment
 from us_nav_agent.training.run_folder import (
@@ -60,20 +60,17 @@ _SAVE_EVERY = 50
 _LOG_EVERY = 10
 
 
-def action_shares(goals: tuple[Bin, ...]) -> Shares:
-    """Label (165, 5) of every bin: equal shares for the actions that are correct there; zeros where none is."""
-    correct = np.array(
-        [[Step(Bin.from_state(state), action, goals).correct for action in Action] for state in range(BINS)],
-        dtype=np.float32,
-    )
-    return np.asarray(correct / np.maximum(correct.sum(axis=1, keepdims=True), 1.0), dtype=np.float32)
+def action_shares(tables: GridTables) -> Shares:
+    """Label (tasks, 165, 5) of every bin: equal shares for the actions that are correct there; zeros where none is."""
+    correct = tables.correct.astype(np.float32)
+    return np.asarray(correct / np.maximum(correct.sum(axis=-1, keepdims=True), 1.0), dtype=np.float32)
 
 
-def labelled(walks: Walks, grids: Sequence[PreprocessedGrid]) -> tuple[npt.NDArray[np.int64], Shares]:
+def labelled(tables: GridTables) -> tuple[npt.NDArray[np.int64], Shares]:
     """Numbers (n,) of the frames of all bins that have a label, five a bin, and the labels (n, 5)."""
-    labels = np.concatenate([action_shares(grid.goals) for grid in grids]).repeat(FRAMES_PER_BIN, axis=0)
+    labels = action_shares(tables).reshape(-1, len(Action)).repeat(FRAMES_PER_BIN, axis=0)
     has_one = labels.any(axis=1)
-    return walks.bins.reshape(-1)[has_one], labels[has_one]
+    return tables.bins.reshape(-1)[has_one], labels[has_one]
 
 
 class _Learner:
@@ -116,12 +113,12 @@ class _Learner:
 
     def evaluate(self, validation: Sequence[PreprocessedGrid]) -> dict[str, float]:
         """Loss and runs on the validation subjects; the network is kept where it is the best so far."""
-        walks = Walks.on(validation)
-        numbers, labels = labelled(walks, validation)
-        logits = classifier_logits(self.network.eval(), walks.frames, device())
+        tables = GridTables.of(validation)
+        numbers, labels = labelled(tables)
+        logits = classifier_logits(self.network.eval(), tables.frames, device())
         loss = functional.cross_entropy(torch.from_numpy(logits[numbers]), torch.from_numpy(labels))
         actions = logits.argmax(axis=1)
-        runs = walk(lambda live, frames: actions[frames], walks, seed=0)
+        runs = walk(lambda live, frames: actions[frames], tables, seed=0)
         entry = {"updates": self.updates, "loss": float(loss)} | summary_of(runs)
         if all(_score(entry) > _score(old) for old in self.history):
             self.best = {name: value.cpu().clone() for name, value in self.network.state_dict().items()}
@@ -175,8 +172,8 @@ def train_classifier(
         out: the run folder.
         progress: called after each update.
     """
-    settings, walks = experiment.classification, Walks.on(train)
-    numbers, labels = labelled(walks, train)
+    settings, tables = experiment.classification, GridTables.of(train)
+    numbers, labels = labelled(tables)
     batches = max(len(labels) // settings.batch_size, 1)
     learner = _Learner(experiment, seed, settings.epochs * batches)
     state = out / "classifier.pt"
@@ -187,7 +184,7 @@ def train_classifier(
         epoch, first = divmod(learner.updates, batches)
         order = np.random.default_rng([seed, epoch]).permutation(len(labels))
         for batch in np.array_split(order, batches)[first:]:
-            loss = learner.update(walks.frames[numbers[batch]], labels[batch])
+            loss = learner.update(tables.frames[numbers[batch]], labels[batch])
             if learner.updates % _LOG_EVERY == 0:
                 log.add_scalar("train/loss", loss, learner.updates)
                 log.add_scalar("train/learning_rate", learner.schedule.get_last_lr()[0], learner.updates)

@@ -17,7 +17,7 @@ from us_grid_sim.dataset.layout import subjects_of
 
 from us_nav_agent.deciders import ClassifierDecider, Decider, DqnDecider, MsDqnDecider
 from us_nav_agent.networks.dueling import DuelingNetwork, StopClassifier
-from us_nav_agent.policy import save_policy
+from us_nav_agent.policy import RUN_MODEL, save_policy
 from us_nav_agent.rollout import run_all
 from us_nav_agent.training.classification import train_classifier
 from us_nav_agent.training.experiment import ClassificationExperiment, DqnExperiment, Experiment, StopSettings
@@ -57,7 +57,7 @@ def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Re
         )
     else:
         decider = _ms_dqn(experiment, experiment.stop, grids, seed, out, progress)
-    return save_policy(out / "model.safetensors", decider)
+    return save_policy(out / RUN_MODEL, decider)
 
 
 def _ms_dqn(
