@@ -4,9 +4,12 @@ frame.
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
+from us_grid_sim.bmode.display import Display
 from us_grid_sim.bmode.render import Renderer
+from us_grid_sim.bmode.transducer import Transducer
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SIZE, PROBE_WIDTH, probe_pose
 from us_grid_sim.phantom.goal import frame_truth, pixel_labels
@@ -136,6 +139,35 @@ def test_pressing_harder_brings_bone_nearer(renderer: Renderer) -> None:
         depths.append(float(np.nanmedian(frame_truth(renderer.phantom, pose).depth)))
     assert depths == sorted(depths, reverse=True)
     assert depths[0] - depths[-1] > 0.0015
+
+
+def test_a_deeper_setting_shows_the_same_tissue_smaller(renderer: Renderer, sacrum: np.ndarray) -> None:
+    """Square pixels: at 90 mm the array and its first 70 mm take 7/9 of the rows and columns of the usual setting."""
+    pose = contact_pose(renderer.phantom, JUNCTION_X - 0.032, 0.0, 1.0)
+    deep = Renderer(renderer.phantom, dataclasses.replace(renderer.transducer, depth=0.09)).render(pose)[0]
+    rows, columns = round(FRAME_HEIGHT * 7 / 9), round(FRAME_HEIGHT * PROBE_WIDTH / 0.09)
+    left = (FRAME_WIDTH - columns) // 2
+    assert deep[:, :left].max() == deep[:, left + columns :].max() == 0
+    assert deep[:, left : left + columns].mean(axis=0).min() > 0
+    small = cv2.resize(sacrum[:, LEFT : LEFT + WIDTH], (columns, rows), interpolation=cv2.INTER_AREA)
+    blurred = [cv2.GaussianBlur(picture, (0, 0), 6).ravel() for picture in (small, deep[:rows, left : left + columns])]
+    assert np.corrcoef(*blurred)[0, 1] > 0.97
+
+
+def test_below_white_a_pixel_lies_by_its_level_over_the_dynamic_range(renderer: Renderer, sacrum: np.ndarray) -> None:
+    """White stays white: a pixel that lies at 30 of 60 dB below it lies at 30 of 80."""
+    pose = contact_pose(renderer.phantom, JUNCTION_X - 0.032, 0.0, 1.0)
+    wide = Renderer(renderer.phantom, display=Display(dynamic_range=80.0)).render(pose)[0]
+    part = np.s_[:, LEFT + 1 : LEFT + WIDTH - 1]
+    lit = sacrum[part] > 20
+    below = [255.0 - picture[part][lit] for picture in (sacrum, wide)]
+    # Where a line beside was black, the columns between the lines are not by the law.
+    assert np.quantile(np.abs(60.0 * below[0] - 80.0 * below[1]) / 80.0, 0.9) < 2.0
+
+
+def test_a_depth_at_which_the_array_is_wider_than_the_frame_is_refused() -> None:
+    with pytest.raises(UsGridSimError, match=r"depth is 30\.0 mm; expected at least 37\.5 mm"):
+        Transducer(depth=0.03)
 
 
 def test_more_gain_is_brighter(renderer: Renderer) -> None:

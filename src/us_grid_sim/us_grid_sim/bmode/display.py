@@ -10,7 +10,7 @@ from torch import Tensor
 
 from us_grid_sim.bmode.propagation import db
 from us_grid_sim.bmode.transducer import Transducer
-from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SIZE, PROBE_WIDTH
+from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, PROBE_WIDTH
 
 _NOISE_BANK = 1 << 18
 
@@ -71,9 +71,9 @@ class Receiver:
         return level.add_(self.gain - floor).mul_(255.0 / self._display.dynamic_range).clamp_(0, 255).to(torch.uint8)
 
 
-def scan_convert(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A frame (600, 800) with ``grey`` (lines, samples) under the array and black beside it."""
-    width = round(PROBE_WIDTH / PIXEL_SIZE)
+def scan_convert(grey: npt.NDArray[np.uint8], depth: float) -> npt.NDArray[np.uint8]:
+    """A frame (600, 800) of square pixels with ``grey`` (lines, samples), ``depth`` deep [m], and black beside it."""
+    width = round(PROBE_WIDTH / (depth / FRAME_HEIGHT))
     left = (FRAME_WIDTH - width) // 2
     frame = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.uint8)
     shown = cv2.resize(cv2.transpose(grey), (width, FRAME_HEIGHT), interpolation=cv2.INTER_LINEAR)

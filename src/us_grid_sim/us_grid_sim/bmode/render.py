@@ -33,7 +33,7 @@ _TOUCH = 0.15
 """Contact force at which two thirds of the pulse get across [N]."""
 _DEEPEST = 0.99 * FAR
 """Deeper below the skin [m] no probe can be; distances end there."""
-_GEL = 0.0020
+GEL = 0.0020
 """Gap that the gel fills [m]."""
 _GAP = 0.0003
 """Gap of air that takes the pulse away [m]."""
@@ -47,6 +47,7 @@ class Renderer:
         transducer: the array; None: the standard one, with the subject's blur.
         device: where to compute.
         scatterers: of the tissue; None: sampled from the record.
+        display: the scanner's settings; None: the standard ones, with the subject's gain.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Renderer:
         transducer: Transducer | None = None,
         device: torch.device | str = "cpu",
         scatterers: Scatterers | None = None,
+        display: Display | None = None,
     ) -> None:
         self.phantom = subject if isinstance(subject, Phantom) else build_phantom(subject)
         self.record = record = self.phantom.record
@@ -68,19 +70,20 @@ class Renderer:
         self._fibres = fibre_angles(record.pennation).to(device)
         self._tissues = Tissues.of(record, self.transducer, device)
         self._spread = PointSpread(self.transducer, device)
-        self.receiver = Receiver(Display(gain=record.gain), self.transducer, record.speckle_seed + 2, device)
+        self.receiver = Receiver(display or Display(gain=record.gain), self.transducer, record.speckle_seed + 2, device)
         self._prepare()
 
     def _prepare(self) -> None:
         """What depends on the transducer alone."""
         transducer, device = self.transducer, self.device
-        lateral, depth = line_positions(transducer.lines), sample_depths(transducer.samples)
+        lateral, depth = line_positions(transducer.lines), sample_depths(transducer.samples, transducer.depth)
+        self._steps = transducer.samples // TISSUE_STEP
+        coarse = sample_depths(self._steps, transducer.depth)
         self._lateral = nodes(lateral, _NODE_SPACING[0]).to(device)
-        self._depth = nodes(sample_depths(transducer.samples // TISSUE_STEP), _NODE_SPACING[1]).to(device)
+        self._depth = nodes(coarse, _NODE_SPACING[1]).to(device)
         width = transducer.elevational_width(self._depth)
         self._elevation = torch.stack([-SUBSLICE * width, 0.0 * width, SUBSLICE * width])
-        self._steps = transducer.samples // TISSUE_STEP
-        depth, all_depths = sample_depths(self._steps).to(device), depth.to(device)
+        all_depths, depth = depth.to(device), coarse.to(device)
         density = COMPARTMENT**-3
         volume = transducer.lateral_width(depth) * transducer.elevational_width(depth) * transducer.axial_width(depth)
         # With these the speckle of a tissue and the echo of a plane reflector do not depend on the width of the beam.
@@ -108,7 +111,7 @@ class Renderer:
         poses = _as_poses(poses)
         numbers = np.broadcast_to(np.asarray(number, dtype=np.int64), (len(poses),))
         grey = self.receiver.grey(self.echo(poses, contact_force), numbers).cpu().numpy()
-        return np.stack([scan_convert(image) for image in grey])
+        return np.stack([scan_convert(image, self.transducer.depth) for image in grey])
 
     @torch.inference_mode()
     def echo(self, poses: npt.ArrayLike, contact_force: npt.ArrayLike = 1.0) -> Tensor:
@@ -155,7 +158,7 @@ class Renderer:
         """(n, lines) share of the pulse that gets into the tissue and back."""
         gap = -press.indentation.unsqueeze(1)
         gap = functional.interpolate(gap, size=self.transducer.lines, mode="linear", align_corners=True).squeeze(1)
-        filled = torch.exp(-(((gap - _GEL).clamp(min=0.0) / _GAP) ** 2))
+        filled = torch.exp(-(((gap - GEL).clamp(min=0.0) / _GAP) ** 2))
         touched = 1.0 - torch.exp(-forces / _TOUCH)
         return filled * touched.unsqueeze(1)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from us_grid_sim.bmode.transducer import Transducer
-from us_grid_sim.geometry import DEPTH, PROBE_WIDTH
+from us_grid_sim.geometry import PROBE_WIDTH
 from us_grid_sim.phantom.plane import Press
 
 CELL = (0.001, 0.004, 0.002)
@@ -78,13 +78,14 @@ def _near_cells(poses: Tensor, press: Press, lateral: Tensor, transducer: Transd
     edges = torch.tensor(CELL, device=device)
     # How far a cell reaches from its centre along the axes of the image.
     half = (0.5 * edges @ poses[:, :3, :3].abs()).unsqueeze(1)
-    reach = REACH * float(transducer.elevational_width(torch.tensor([0.0, DEPTH])).max()) + float(half[..., 1].max())
+    slices = transducer.elevational_width(torch.tensor([0.0, transducer.depth]))
+    reach = REACH * float(slices.max()) + float(half[..., 1].max())
     corners = torch.tensor(
         [
             (x, y, z)
             for x in (-PROBE_WIDTH / 2, PROBE_WIDTH / 2)
             for y in (-reach, reach)
-            for z in (-float(indentation.max()), DEPTH)
+            for z in (-float(indentation.max()), transducer.depth)
         ],
         device=device,
     )
@@ -95,9 +96,9 @@ def _near_cells(poses: Tensor, press: Press, lateral: Tensor, transducer: Transd
     index = low[:, None] + box.reshape(1, -1, 3)
     centre = ((index + 0.5) * edges - poses[:, None, :3, 3]) @ poses[:, :3, :3]
     x, y, z = centre.unbind(dim=-1)
-    width = transducer.elevational_width(z.clamp(0.0, DEPTH))
+    width = transducer.elevational_width(z.clamp(0.0, transducer.depth))
     near = (y.abs() < REACH * width + half[..., 1]) & (x.abs() < PROBE_WIDTH / 2 + half[..., 0])
-    near &= (z > -indentation[:, None] - half[..., 2]) & (z < DEPTH + half[..., 2])
+    near &= (z > -indentation[:, None] - half[..., 2]) & (z < transducer.depth + half[..., 2])
     pose, cell = near.nonzero(as_tuple=True)
     index, centre = index[pose, cell], centre[pose, cell]
     size = torch.tensor(BLOCK, device=device)
@@ -162,7 +163,7 @@ def _places(scatterers: Scatterers, cells: _Cells, transducer: Transducer) -> Te
     first, and between them the distance out of the plane in SUBSLICE standard deviations of the slice at the cell.
     """
     rows = cells.rows.clone()
-    depth = (rows[:, 2] @ _MIDDLE.to(rows.device)).clamp(0.0, DEPTH)
+    depth = (rows[:, 2] @ _MIDDLE.to(rows.device)).clamp(0.0, transducer.depth)
     rows[:, 0] *= 1.0 / transducer.pitch
     rows[:, 1] /= (SUBSLICE * transducer.elevational_width(depth)).unsqueeze(1)
     rows[:, 2] *= 1.0 / transducer.sample_spacing

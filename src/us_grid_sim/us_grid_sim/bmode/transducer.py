@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.geometry import DEPTH, FRAME_HEIGHT, PROBE_WIDTH
+from us_grid_sim.geometry import DEPTH, FRAME_HEIGHT, FRAME_WIDTH, PROBE_WIDTH
 
 SPEED_OF_SOUND = 1540.0
 """Assumed by the scanner, and by us for all soft tissue [m/s]."""
@@ -17,7 +17,7 @@ _FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
 @dataclass(frozen=True)
 class Transducer:
-    """A linear array of the kind of the L8-3: 3 to 8 MHz, 50 mm, 70 mm deep.
+    """A linear array of the kind of the L8-3: 3 to 8 MHz, 50 mm, by default 70 mm deep.
 
     The point spread is a Gaussian in all three directions (amplitude, pulse and echo): laterally as of an aperture
     that is focused on transmit and dynamically on receive, elevationally as of a fixed lens, axially as of a pulse
@@ -26,6 +26,7 @@ class Transducer:
     Attributes:
         lines: scan lines, one an element or denser.
         samples: of a scan line.
+        depth: that the scanner is set to [m]; from 37.5 mm on the array fits into a frame of square pixels.
         frequency: centre of the band [Hz].
         bandwidth: fractional, at half the amplitude of the pulse-echo spectrum.
         f_number: of the aperture at the focus, transmit and receive together.
@@ -36,6 +37,7 @@ class Transducer:
 
     lines: int = 160
     samples: int = FRAME_HEIGHT
+    depth: float = DEPTH
     frequency: float = 5.5e6
     bandwidth: float = 0.45
     f_number: float = 2.1
@@ -48,6 +50,12 @@ class Transducer:
         for name, value in vars(self).items():
             if not (math.isfinite(value) and value > 0):
                 raise UsGridSimError(f"transducer: {name} is {value}; expected a number above 0")
+        shallowest = PROBE_WIDTH * FRAME_HEIGHT / FRAME_WIDTH
+        if self.depth < shallowest:
+            raise UsGridSimError(
+                f"transducer: depth is {1e3 * self.depth:.1f} mm; expected at least {1e3 * shallowest:.1f} mm, or the "
+                "array is wider than the frame"
+            )
 
     @property
     def wavelength(self) -> float:
@@ -62,7 +70,7 @@ class Transducer:
     @property
     def sample_spacing(self) -> float:
         """Distance of neighbouring samples of a line [m]."""
-        return DEPTH / self.samples
+        return self.depth / self.samples
 
     def lateral_width(self, depth: Tensor) -> Tensor:
         """Standard deviation of the point spread along the array at depths [m]: F wavelengths in focus, wider away."""

@@ -142,9 +142,9 @@ def line_positions(lines: int) -> Tensor:
     return (torch.arange(lines) + 0.5) / lines * PROBE_WIDTH - PROBE_WIDTH / 2
 
 
-def sample_depths(samples: int) -> Tensor:
-    """(samples,) depths of the samples of a scan line [m]."""
-    return (torch.arange(samples) + 0.5) / samples * DEPTH
+def sample_depths(samples: int, depth: float = DEPTH) -> Tensor:
+    """(samples,) depths of the samples of a scan line that reaches down to ``depth`` [m]."""
+    return (torch.arange(samples) + 0.5) / samples * depth
 
 
 def nodes(positions: Tensor, spacing: float) -> Tensor:
