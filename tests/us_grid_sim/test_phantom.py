@@ -13,7 +13,7 @@ from us_grid_sim.geometry import BINS, PROBE_WIDTH, Bin
 from us_grid_sim.phantom.build import axis
 from us_grid_sim.phantom.goal import GOAL_QUALITY, frame_truth, shows_sacrum
 from us_grid_sim.phantom.pelvis import JOINT_GAP
-from us_grid_sim.phantom.record import LEVELS, SubjectRecord, sample_subject
+from us_grid_sim.phantom.record import LEVELS, SubjectRecord, heavier, sample_subject
 from us_grid_sim.phantom.spine import MM, SIZES, lay_out
 from us_grid_sim.phantom.subject import (
     INDENTATION_PER_NEWTON,
@@ -92,6 +92,17 @@ def test_the_same_seed_gives_the_same_subject_and_another_index_another() -> Non
     assert sample_subject(1, 2) == sample_subject(1, 2)
     assert sample_subject(1, 2) != sample_subject(1, 3)
     assert sample_subject(1, 2) != sample_subject(2, 2)
+
+
+def test_a_heavier_subject_has_more_fat_and_a_broader_back_and_is_else_the_same() -> None:
+    """Fat of twice the median of its index (9 mm at 24.5, 1.1 mm more each) stays twice the median."""
+    record = dataclasses.replace(sample_subject(0, 1), body_mass_index=24.5, fat=0.018, half_width=0.160)
+    changed = heavier(record, 8.0)
+    assert (changed.body_mass_index, changed.half_width) == pytest.approx((32.5, 0.184))
+    assert changed.fat == pytest.approx(2 * (0.009 + 8 * 0.0011))
+    kept = {name: getattr(record, name) for name in ("body_mass_index", "fat", "half_width")}
+    assert dataclasses.replace(changed, **kept) == record
+    assert heavier(record, 0.0) == record
 
 
 @given(seed=st.integers(0, 10**6), index=st.integers(0, 10**4))

@@ -15,6 +15,10 @@ from us_grid_sim.errors import UsGridSimError
 
 LEVELS = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
 """The vertebrae of a record, cranial to caudal; tuples of a record have one entry each."""
+_MEAN_INDEX = 24.5
+"""Median body mass index of the adults that are sampled [kg/m^2]."""
+_BREADTH_PER_INDEX = 0.003
+"""How much half the torso's width grows with the body mass index [m per kg/m^2]."""
 
 
 @dataclass(frozen=True)
@@ -289,11 +293,10 @@ def _soft_tissue(draw: _Variates) -> dict[str, float | int]:
     :mod:`us_grid_sim.phantom.unevenness`. A trunk turned by up to 5 degrees is normal (Bunnell 1984, J Bone Joint Surg
     Am 66:1381). How the probe follows the skin is the robot's compliance: assumed.
     """
-    body_mass_index = draw.positive(24.5, 0.14)
-    excess = body_mass_index - 24.5
+    body_mass_index = draw.positive(_MEAN_INDEX, 0.14)
     return {
         "body_mass_index": body_mass_index,
-        "fat": float(np.clip((0.009 + 0.0011 * excess) * draw.positive(1.0, 0.3), 0.004, 0.030)),
+        "fat": float(np.clip(_usual_fat(body_mass_index) * draw.positive(1.0, 0.3), 0.004, 0.030)),
         "fat_lateral": draw.normal(1.6, 0.25),
         "fat_sacral": draw.normal(1.1, 0.25),
         "gluteal_bulge": draw.normal(0.015, 0.005),
@@ -301,7 +304,7 @@ def _soft_tissue(draw: _Variates) -> dict[str, float | int]:
         "asymmetry": draw.normal(0.0, 0.05),
         "infiltration": float(np.clip(draw.normal(0.15, 0.12), 0.0, 0.5)),
         "groove": draw.normal(0.005, 0.002),
-        "half_width": draw.normal(0.162 + 0.003 * excess, 0.008),
+        "half_width": draw.normal(0.162 + _BREADTH_PER_INDEX * (body_mass_index - _MEAN_INDEX), 0.008),
         "flatness": draw.normal(0.55, 0.06),
         "flank": draw.normal(1.0, 0.20),
         "unevenness": draw.normal(0.12, 0.03),
@@ -316,3 +319,24 @@ def _soft_tissue(draw: _Variates) -> dict[str, float | int]:
         "echo_muscle": draw.normal(0.0, 2.0),
         "septa": draw.normal(1.0, 0.25),
     }
+
+
+def _usual_fat(body_mass_index: float) -> float:
+    """Median thickness of skin and fat at an index [m]."""
+    return 0.009 + 0.0011 * (body_mass_index - _MEAN_INDEX)
+
+
+def heavier(record: SubjectRecord, by: float) -> SubjectRecord:
+    """The same subject with a body mass index higher by ``by`` [kg/m^2].
+
+    What is sampled from the index (:func:`_soft_tissue`) follows it: the fat in proportion to the median at the index,
+    so who has much for their weight keeps that, and the breadth of the torso. The fat is not held below the 30 mm of
+    the sample. Nothing else depends on the index.
+    """
+    index = record.body_mass_index + by
+    return dataclasses.replace(
+        record,
+        body_mass_index=index,
+        fat=record.fat * _usual_fat(index) / _usual_fat(record.body_mass_index),
+        half_width=record.half_width + _BREADTH_PER_INDEX * by,
+    )
