@@ -14,6 +14,8 @@ from us_grid_sim.dataset.synth import (
     FRAMES_PER_SWEEP,
     SynthProgress,
     cohort_record,
+    nearest_sweep,
+    read_record,
     record_file,
     sample_sweep,
     subject_name,
@@ -150,6 +152,31 @@ def test_a_disk_with_no_room_is_refused_before_anything_is_written(
     with pytest.raises(DatasetError, match=r"0\.0 GB free; expected about 0\.2 GB"):
         synthesize(tmp_path / "new", subjects=[0])
     assert not (tmp_path / "new").exists()
+
+
+def test_the_record_of_a_subject_is_read_back(cohort: Path) -> None:
+    assert read_record(cohort, "Virtual001") == (cohort_record(0, 1), FRAMES)
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", '{"subject": {}, "frames_per_sweep": 15}'])
+def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, text: str | None) -> None:
+    file = record_file(tmp_path, "Mine")
+    if text is not None:
+        file.parent.mkdir()
+        file.write_text(text)
+    with pytest.raises(DatasetError, match=f"{file}: .*expected the record that `usnav dataset synth` writes"):
+        read_record(tmp_path, "Mine")
+
+
+def test_the_nearest_sweep_is_how_the_probe_was_held_at_each_bins_nearest_frame(cohort: Path) -> None:
+    record, subject = cohort_record(0, 1), read_subject(list_subjects(cohort)[1])
+    held = nearest_sweep(record, FRAMES, subject.bins)
+    positions = subject.positions[subject.bins[:, :, 0].ravel()]
+    np.testing.assert_allclose(np.stack([held.x, held.y], axis=1), positions, atol=1e-6)
+    row, frame = divmod(int(subject.bins[7, 3, 0]), FRAMES)
+    sweep = sample_sweep(record, row, FRAMES)
+    for name in vars(held):
+        assert getattr(held, name)[Bin(7, 3).state] == getattr(sweep, name)[frame]
 
 
 def test_a_sweep_follows_its_row_from_end_to_end_with_jitter() -> None:

@@ -25,10 +25,18 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from us_grid_sim.bmode.render import Renderer
-from us_grid_sim.dataset.layout import PATIENT_FILES, SUBJECTS, SubjectWriter, read_subject, split_of, write_atomically
+from us_grid_sim.dataset.layout import (
+    PATIENT_FILES,
+    SUBJECTS,
+    SubjectWriter,
+    read_subject,
+    read_text,
+    split_of,
+    write_atomically,
+)
 from us_grid_sim.dataset.targets import Targets, format_targets, require_same_sacrum, targets_file
-from us_grid_sim.errors import DatasetError
-from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, FRAMES_PER_BIN, ROWS, Bin
+from us_grid_sim.errors import DatasetError, UsGridSimError
+from us_grid_sim.geometry import BINS, COLUMN_PITCH, COLUMNS, FRAMES_PER_BIN, ROWS, Bin
 from us_grid_sim.phantom.goal import frame_truth, goal_bins
 from us_grid_sim.phantom.record import SubjectRecord, sample_subject
 from us_grid_sim.phantom.subject import Phantom, build_phantom, contact_pose
@@ -125,6 +133,17 @@ def sweep_pose(phantom: Phantom, sweep: SweepRecord, frame: int) -> npt.NDArray[
     return contact_pose(phantom, *(values[frame] for values in held))
 
 
+def nearest_sweep(record: SubjectRecord, frames_per_sweep: int, bins: npt.NDArray[np.int32]) -> SweepRecord:
+    """How the probe was held at the nearest frame of each of the ``bins`` (11, 15, 5), replayed from the record.
+
+    The entries (165,) are by the bin's state.
+    """
+    sweeps = [sample_sweep(record, row, frames_per_sweep) for row in range(ROWS)]
+    places = [divmod(int(index), frames_per_sweep) for index in bins[:, :, 0].flat]
+    names = [field.name for field in dataclasses.fields(SweepRecord)]
+    return SweepRecord(**{name: np.array([getattr(sweeps[row], name)[n] for row, n in places]) for name in names})
+
+
 def write_virtual_subject(
     root: Path,
     record: SubjectRecord,
@@ -172,9 +191,8 @@ def find_targets(phantom: Phantom, frames_per_sweep: int, bins: npt.NDArray[np.i
 
     Their poses are replayed from the record.
     """
-    sweeps = [sample_sweep(phantom.record, row, frames_per_sweep) for row in range(ROWS)]
-    places = (divmod(int(index), frames_per_sweep) for index in bins[:, :, 0].flat)
-    return goal_bins([frame_truth(phantom, sweep_pose(phantom, sweeps[row], frame)) for row, frame in places])
+    held = nearest_sweep(phantom.record, frames_per_sweep, bins)
+    return goal_bins([frame_truth(phantom, sweep_pose(phantom, held, state)) for state in range(BINS)])
 
 
 def write_targets(root: Path, record: SubjectRecord, frames_per_sweep: int) -> None:
@@ -199,6 +217,21 @@ def _patient_file(root: Path, record: SubjectRecord) -> Path:
 def record_file(root: Path, name: str) -> Path:
     """Where the record of a virtual subject lies."""
     return root / f"Sacrum_{name}" / "record.json"
+
+
+def read_record(root: Path, name: str) -> tuple[SubjectRecord, int]:
+    """The record of a virtual subject, and the frames of each of its sweeps.
+
+    Raises:
+        DatasetError: there is none, or it is malformed.
+    """
+    file, expected = record_file(root, name), "the record that `usnav dataset synth` writes of a virtual subject"
+    text = read_text(file, expected)
+    try:
+        content = json.loads(text)
+        return SubjectRecord.from_json(json.dumps(content["subject"])), int(content["frames_per_sweep"])
+    except (KeyError, TypeError, ValueError, UsGridSimError) as error:
+        raise DatasetError(file, None, f"it cannot be read ({error})", expected) from None
 
 
 def _record_text(record: SubjectRecord, frames_per_sweep: int) -> str:
