@@ -21,6 +21,7 @@ from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, Values
 from us_nav_agent.policy import load_policy
 from us_nav_agent.rollout import Runs, run_all
 from us_nav_agent.training import TrainProgress, load_experiment, q_learning, train
+from us_nav_agent.training.calibration import platt_scaling, stop_threshold
 from us_nav_agent.training.experiment import FOLDER, DqnExperiment, DqnSettings, MemorySettings, StopSettings
 from us_nav_agent.training.stop import balanced_batches, choose_threshold, labelled_frames, train_stop
 
@@ -66,7 +67,7 @@ def subjects(monkeypatch: pytest.MonkeyPatch, toy_grid: MakeGrid) -> list[str]:
 
     monkeypatch.setattr(RUN, "subjects_of", subjects_of)
     monkeypatch.setattr(RUN, "load_grid", load_grid)
-    monkeypatch.setattr(RUN, "threshold_by_runs", lambda *_: 0.5)
+    monkeypatch.setattr(RUN, "stop_threshold", lambda *_: 0.5)
     return loaded
 
 
@@ -225,7 +226,7 @@ def test_the_stop_threshold_is_the_one_that_most_validation_runs_end_well_with(
         def forward(self, frames: torch.Tensor) -> torch.Tensor:
             return logits[state(frames)]
 
-    threshold = RUN.threshold_by_runs(Walker(), Stopper(), [grid])
+    threshold = stop_threshold(Walker(), Stopper(), [grid])
     assert torch.tensor([2.0]).sigmoid() < threshold <= torch.tensor([6.0]).sigmoid()
 
 
@@ -361,3 +362,28 @@ def test_the_classifier_learns_the_toy_and_a_broken_off_training_ends_in_the_sam
     assert same_threshold == threshold
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name])
+
+
+# --- calibration --------------------------------------------------------------------------------------------------
+
+
+@given(scale=st.floats(0.2, 3.0), offset=st.floats(-3.0, 1.0), seed=st.integers(0, 9))
+def test_platt_scaling_finds_the_law_that_labels_were_drawn_by(scale: float, offset: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0.0, 3.0, 20_000).astype(np.float32)
+    labels = rng.random(20_000) < 1.0 / (1.0 + np.exp(-(scale * logits + offset)))
+    found = platt_scaling(logits, labels)
+    assert found == pytest.approx((scale, offset), abs=0.12)
+
+
+def test_a_classifier_without_an_error_does_not_become_infinitely_sure() -> None:
+    logits = np.array([-9.0, -8.0, -7.0, 7.0, 8.0] * 10, dtype=np.float32)
+    scale, offset = platt_scaling(logits, logits > 0)
+    probabilities = 1 / (1 + np.exp(-(scale * logits + offset)))
+    assert 0.005 < probabilities.min() < 0.05
+    assert 0.95 < probabilities.max() < 0.995
+
+
+def test_calibration_needs_frames_of_both_kinds() -> None:
+    with pytest.raises(ValueError, match="0 frames show the target and 3 do not"):
+        platt_scaling(np.zeros(3, np.float32), np.zeros(3, dtype=bool))

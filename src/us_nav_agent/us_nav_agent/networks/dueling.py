@@ -83,14 +83,23 @@ class DuelingNetwork(nn.Module):
 
 
 class StopClassifier(nn.Module):
-    """Whether a frame shows the target: the same trunk on the current frame, one logit."""
+    """Whether a frame shows the target: the same trunk on the current frame, one logit.
+
+    Attributes:
+        scale, offset: of the logit, so that its logistic function is a probability; 1 and 0 before calibration.
+    """
+
+    scale: Tensor
+    offset: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("offset", torch.zeros(()))
         self.trunk = Trunk(1, config.height, config.width, config.widths)
         self.head = _stream(self.trunk.size, config.hidden, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Logits (n,) of frames uint8 (n, 1, h, w)."""
+        """Logits (n,) of frames uint8 (n, 1, h, w), calibrated."""
         logits: Tensor = self.head(self.trunk(normalised(frames)))
-        return logits[:, 0]
+        return self.scale * logits[:, 0] + self.offset

@@ -1,4 +1,4 @@
-"""Training of the stop classifier: the minority class over-sampled, frames augmented, the threshold from validation."""
+"""Training of the stop classifier: the minority class over-sampled, frames augmented, calibrated on validation."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,9 +10,11 @@ import torch
 from torch.nn import functional
 from us_grid_sim.dataset.grid import PreprocessedGrid
 
+from us_nav_agent.deciders.base import frame_outputs
 from us_nav_agent.deciders.dqn import stop_probabilities
 from us_nav_agent.networks.dueling import NetworkConfig, StopClassifier
 from us_nav_agent.training.augment import augment_frames, sample_augmentation
+from us_nav_agent.training.calibration import platt_scaling
 from us_nav_agent.training.experiment import StopSettings
 
 Frames = npt.NDArray[np.uint8]
@@ -116,7 +118,7 @@ def train_stop(
             result as without a break.
 
     Returns:
-        The classifier, its threshold and its accuracy on the validation subjects, both chosen on those alone.
+        The classifier, calibrated, its threshold by frames and its accuracy; all three by the validation subjects.
     """
     frames, labels = labelled_frames(train)
     batches = len(balanced_batches(labels, settings.batch_size, np.random.default_rng(0)))
@@ -133,6 +135,10 @@ def train_stop(
         if state:
             learner.save(state)
     check_frames, check_labels = labelled_frames(validation)
-    probabilities = stop_probabilities(learner.network.eval(), check_frames)
+    network = learner.network.eval()
+    scale, offset = platt_scaling(frame_outputs(network, check_frames), check_labels)
+    network.scale.fill_(scale)
+    network.offset.fill_(offset)
+    probabilities = stop_probabilities(network, check_frames)
     threshold = choose_threshold(probabilities, check_labels)
-    return learner.network, threshold, float(((probabilities >= threshold) == check_labels).mean())
+    return network, threshold, float(((probabilities >= threshold) == check_labels).mean())

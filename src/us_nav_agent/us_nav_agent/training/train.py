@@ -7,18 +7,16 @@ dqn.zip, replay.pkl and counters.json (the latest state) and best.pt; the superv
 subjects are never loaded.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from us_grid_sim.dataset.grid import PreprocessedGrid, load_grid
 from us_grid_sim.dataset.layout import subjects_of
 
 from us_nav_agent.deciders import ClassifierDecider, Decider, DqnDecider, MsDqnDecider
-from us_nav_agent.networks.dueling import DuelingNetwork, StopClassifier
+from us_nav_agent.networks.dueling import StopClassifier
 from us_nav_agent.policy import RUN_MODEL, save_policy
-from us_nav_agent.rollout import run_all
+from us_nav_agent.training.calibration import stop_threshold
 from us_nav_agent.training.classification import train_classifier
 from us_nav_agent.training.experiment import ClassificationExperiment, DqnExperiment, Experiment, StopSettings
 from us_nav_agent.training.q_learning import train_q_network
@@ -74,19 +72,7 @@ def _ms_dqn(
         lambda network: MsDqnDecider(network, stop, threshold),
         progress,
     )
-    return MsDqnDecider(best, stop, threshold_by_runs(best, stop, grids["validation"]))
-
-
-def threshold_by_runs(q: DuelingNetwork, stop: StopClassifier, grids: Sequence[PreprocessedGrid]) -> float:
-    """The stop threshold of the highest mean reachability on these subjects, the middle one of equals.
-
-    Single frames weigh both errors alike, but a run recovers from a missed stop in the next goal bin and never from a
-    stop elsewhere; so the threshold of the finished policy is chosen on runs.
-    """
-    candidates = 1.0 / (1.0 + np.exp(-np.arange(0.0, 9.25, 0.5)))
-    reached = np.array([run_all(MsDqnDecider(q, stop, float(one)), grids, seed=0).reached.mean() for one in candidates])
-    best = np.flatnonzero(reached == reached.max())
-    return float(candidates[best[len(best) // 2]])
+    return MsDqnDecider(best, stop, stop_threshold(best, stop, grids["validation"]))
 
 
 def _stop(
