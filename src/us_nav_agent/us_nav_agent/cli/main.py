@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from us_nav_agent.cli import dataset, demo, doctor, evaluate, launch, models, navigate, train
+from us_nav_agent.cli import dataset, demo, doctor, evaluate, launch, models, navigate, robustness, train
 
 _STOPPED = 130
 """Exit status after Ctrl-C."""
@@ -25,6 +25,7 @@ app.add_typer(dataset.app, name="dataset")
 app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("robustness")(robustness.robustness)
 app.command("models")(models.models)
 app.command("launch", context_settings={"allow_interspersed_args": True})(launch.launch)
 app.command("navigate")(navigate.navigate)
