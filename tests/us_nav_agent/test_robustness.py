@@ -36,7 +36,7 @@ from us_nav_agent.evaluation.robustness.draw import draw_curves
 from us_nav_agent.evaluation.robustness.measure import Measurement, stuck
 from us_nav_agent.evaluation.robustness.result import RobustnessResult
 from us_nav_agent.evaluation.robustness.run import Finished, Job, Settings, collect, evaluate_robustness, finish, plan
-from us_nav_agent.evaluation.robustness.scan import Patient, hanging, lean, load_patient, scan_patient
+from us_nav_agent.evaluation.robustness.scan import Patient, hanging, lean, load_patient, scan_patient, shown_bins
 from us_nav_agent.networks.dueling import NetworkConfig
 from us_nav_agent.policy import load_policy
 from us_nav_agent.rollout import MAX_ACTIONS
@@ -210,7 +210,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, flat: Phantom) -> Iterator[list[FakeRe
     def shows(phantom: Phantom, pose: np.ndarray) -> bool:
         return bool(np.hypot(*pose[:2, 3]) < 0.03 and pose[2, 2] > 0.98)
 
-    caches = scan._phantom, scan._poses, scan._goals
+    caches = scan._phantom, scan._poses, scan.shown_bins
     for cache in caches:
         cache.cache_clear()
     monkeypatch.setattr(scan, "build_phantom", lambda record: replace(flat, record=record))
@@ -272,12 +272,11 @@ def test_a_tilt_turns_the_beam_towards_one_end_of_the_array(
 def test_goals_follow_the_truth_and_stay_the_data_sets_where_no_bin_shows_the_target_any_more(
     fake: list[FakeRenderer], patient: Patient, tiny: NetworkConfig, chance: Chance
 ) -> None:
-    goals = {
-        level: scan_patient(patient, CURVES["tilt"].scan(patient.record, chance, level), tiny.preprocess).goals
-        for level in (5.0, 20.0)
-    }
-    assert Bin(5, 7) in goals[5.0]
-    assert goals[20.0] == GOALS
+    seen, lost = (CURVES["tilt"].scan(patient.record, chance, level) for level in (5.0, 20.0))
+    assert Bin(5, 7) in shown_bins(patient, seen.record, seen.hold)
+    assert scan_patient(patient, seen, tiny.preprocess).goals == shown_bins(patient, seen.record, seen.hold)
+    assert shown_bins(patient, lost.record, lost.hold) == ()
+    assert scan_patient(patient, lost, tiny.preprocess).goals == GOALS
 
 
 def test_the_unchanged_level_stands_once_and_first_so_that_a_stuck_grabber_finds_its_frames() -> None:
@@ -291,7 +290,7 @@ def test_the_unchanged_level_stands_once_and_first_so_that_a_stuck_grabber_finds
 def measured(job: Job) -> Measurement:
     """A number that says of which job it is."""
     value = (abs(job.level) + 1.0) / (job.subject + 100.0) / len(job.curve)
-    return {"reachability": value, "policy_correctness": value / 2, "false_stops": value / 3, "goal_bins": 4}
+    return {"reachability": value, "policy_correctness": value / 2, "false_stops": value / 3, "bins_shown": 4}
 
 
 class Work:
@@ -354,12 +353,15 @@ def test_json_and_tables_say_what_was_measured(tmp_path: Path) -> None:
     loud = next(level for level in gain["levels"] if level["level"] == 18.0)
     assert loud["reachability"]["values"] == [measured(Job(n, "gain", 18.0))["reachability"] for n in (0, 1)]
     assert loud["reachability"]["low"] <= loud["reachability"]["mean"] <= loud["reachability"]["high"]
-    assert loud["goal_bins"] == [4, 4]
+    assert loud["bins_shown"] == [4, 4]
     table = result.to_markdown()
     mean = np.mean(loud["reachability"]["values"])
     assert f"| 18 | {mean:.2%} (" in table
     assert table.count("| **") == len(SOME)
-    assert "| gain [dB] | reachability | policy correctness | stopped elsewhere | goal bins a subject |" in table
+    assert (
+        "| gain [dB] | reachability | policy correctness | stopped elsewhere | bins that show it, of each subject |"
+        in table
+    )
 
 
 def test_the_picture_has_a_panel_a_curve(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from us_nav_agent.evaluation.robustness.result import MeasuredCurve, RobustnessR
 
 _SHOWN = {"reachability": ("reachability", "#2f7fd0"), "policy_correctness": ("policy correctness", "#e8a33d")}
 _MARK = "#666666"
-_ACROSS = 3
+_ACROSS = 5
 
 
 def draw_curves(result: RobustnessResult, file: Path) -> Path:
@@ -28,7 +28,7 @@ def draw_curves(result: RobustnessResult, file: Path) -> Path:
     """
     across = min(_ACROSS, len(result.curves))
     down = -(-len(result.curves) // across)
-    figure = Figure(figsize=(4.4 * across, 3.1 * down + 1.0), layout="constrained")
+    figure = Figure(figsize=(3.7 * across, 3.4 * down + 1.0), layout="constrained")
     places = figure.subplots(down, across, squeeze=False, sharey=True)
     for axes in places.ravel()[len(result.curves) :]:
         axes.remove()

@@ -12,7 +12,7 @@ from us_grid_sim.envs.tables import GridTables
 from us_nav_agent.deciders.base import Decider, Ints, Walkers
 from us_nav_agent.evaluation.metrics import false_stops, policy_correctness, reachability
 from us_nav_agent.evaluation.robustness.conditions import Chance, Grabber, Scan
-from us_nav_agent.evaluation.robustness.scan import Patient, scan_patient
+from us_nav_agent.evaluation.robustness.scan import Patient, scan_patient, shown_bins
 from us_nav_agent.policy import one_thread
 from us_nav_agent.rollout import Runs, walk
 
@@ -23,7 +23,8 @@ METRICS: dict[str, Callable[[Runs], npt.NDArray[np.float64]]] = {
 }
 """What is measured, by name."""
 Measurement = dict[str, float]
-"""Each metric of one subject at one level, and the number of its goal bins by the name ``goal_bins``."""
+"""Each metric of one subject at one level, and as ``bins_shown`` how many bins show the target: of 0 the goal is where
+the data set has it."""
 
 
 class Bench:
@@ -49,7 +50,8 @@ class Bench:
         with one_thread():
             grid = self._grid(patient, replace(scan, grabber=Grabber()))
             runs = run_stuck(self._decider, grid, scan.grabber.repeats(chance.grabber))
-        return {name: float(metric(runs)[0]) for name, metric in METRICS.items()} | {"goal_bins": len(grid.goals)}
+            shown = len(shown_bins(patient, scan.record, scan.hold))
+        return {name: float(metric(runs)[0]) for name, metric in METRICS.items()} | {"bins_shown": shown}
 
 
 def run_stuck(decider: Decider, grid: PreprocessedGrid, repeats: npt.NDArray[np.bool_]) -> Runs:

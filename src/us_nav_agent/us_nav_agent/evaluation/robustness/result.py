@@ -18,7 +18,7 @@ class MeasuredCurve:
 
     Attributes:
         curve: what was varied.
-        values: each metric and ``goal_bins``, the number of goal bins, (levels, subjects).
+        values: each metric and ``bins_shown``, how many bins show the target, (levels, subjects).
         summaries: each metric over the subjects, a summary a level.
     """
 
@@ -30,7 +30,7 @@ class MeasuredCurve:
         """What JSON holds of it."""
         curve = self.curve
         levels = [
-            {"level": level, "goal_bins": [int(n) for n in self.values["goal_bins"][row]]}
+            {"level": level, "bins_shown": [int(n) for n in self.values["bins_shown"][row]]}
             | {
                 metric: asdict(summaries[row]) | {"values": self.values[metric][row].tolist()}
                 for metric, summaries in self.summaries.items()
@@ -41,12 +41,19 @@ class MeasuredCurve:
 
     def to_markdown(self) -> str:
         """A table, a line a level; the unchanged one is bold."""
-        head = [self.curve.title, "reachability", "policy correctness", "stopped elsewhere", "goal bins a subject"]
+        head = [
+            self.curve.title,
+            "reachability",
+            "policy correctness",
+            "stopped elsewhere",
+            "bins that show it, of each subject",
+        ]
         lines = [head, ["---"] * len(head)]
         for row, level in enumerate(self.curve.levels):
             shown = f"**{level:g}**" if level == self.curve.unchanged else f"{level:g}"
             cells = [_percent(self.summaries[name][row]) for name in ("reachability", "policy_correctness")]
-            cells += [f"{self.summaries['false_stops'][row].mean:.2%}", f"{self.values['goal_bins'][row].mean():.1f}"]
+            bins = ", ".join(f"{count:.0f}" for count in self.values["bins_shown"][row])
+            cells += [f"{self.summaries['false_stops'][row].mean:.2%}", bins]
             lines.append([shown, *cells])
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

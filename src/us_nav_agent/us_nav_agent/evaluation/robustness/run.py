@@ -187,7 +187,7 @@ def collect(
         table = [[finished.values[name][point] for name in names] for point in points]
         values = {
             metric: np.array([[one[metric] for one in row] for row in table], dtype=np.float64)
-            for metric in (*METRICS, "goal_bins")
+            for metric in (*METRICS, "bins_shown")
         }
         summaries = {metric: [summarise(row[None], seed) for row in values[metric]] for metric in METRICS}
         measured.append(MeasuredCurve(curve, values, summaries))
@@ -210,9 +210,9 @@ _measure: Measure
 
 
 def _start_worker(settings: Settings) -> None:
-    """One torch thread a process; Ctrl-C is for the parent, which waits for the levels that are in work."""
+    """One torch thread a process; Ctrl-C ends it at once and without a word, since the parent keeps all results."""
     global _measure
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(1)
     _measure = settings.measurer()
 

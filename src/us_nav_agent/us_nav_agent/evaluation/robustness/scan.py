@@ -71,7 +71,9 @@ def load_patient(patient_file: Path) -> Patient:
 
 
 def scan_patient(patient: Patient, scan: Scan, preprocess: Preprocess) -> PreprocessedGrid:
-    """What a policy sees in each bin, and where the sacrum is shown.
+    """What a policy sees in each bin, and its goal: the bins that show the sacrum.
+
+    Where a change leaves none, the goal stays where the data set has it: the place of the sacrum is still asked for.
 
     Raises:
         UsGridSimError: the probe would stand beyond the subject's back or deep inside it.
@@ -85,7 +87,7 @@ def scan_patient(patient: Patient, scan: Scan, preprocess: Preprocess) -> Prepro
     numbers = np.arange(BINS, dtype=np.int32)
     return PreprocessedGrid(
         name=patient.name,
-        goals=_goals(patient, scan.record, scan.hold),
+        goals=shown_bins(patient, scan.record, scan.hold) or patient.goals,
         bins=numbers.reshape(ROWS, COLUMNS, 1).repeat(FRAMES_PER_BIN, axis=2),
         frames=np.stack(frames),
         indices=numbers,
@@ -109,16 +111,15 @@ def _poses(patient: Patient, record: SubjectRecord, hold: Hold) -> Array:
 
 
 @lru_cache(maxsize=1)
-def _goals(patient: Patient, record: SubjectRecord, hold: Hold) -> tuple[Bin, ...]:
+def shown_bins(patient: Patient, record: SubjectRecord, hold: Hold) -> tuple[Bin, ...]:
     """The bins whose frames show the sacrum by the truth, with this body and hold.
 
     A contact that lets nothing through and a depth that ends above the bone hide the sacrum and move nothing: the truth
-    asks what lies under the array, 70 mm deep. Where a change leaves no bin that shows it, the goals stay the data
-    set's.
+    asks what lies under the array, 70 mm deep.
     """
     phantom = _phantom(record)
     poses = _poses(patient, record, hold)
-    return tuple(Bin.from_state(n) for n in range(BINS) if shows_sacrum(phantom, poses[n])) or patient.goals
+    return tuple(Bin.from_state(n) for n in range(BINS) if shows_sacrum(phantom, poses[n]))
 
 
 def lean(phantom: Phantom, poses: Array, share: float, end: int) -> Array:
