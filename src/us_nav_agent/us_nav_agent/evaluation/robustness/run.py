@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,6 +232,11 @@ def _in_processes(settings: Settings, workers: int) -> Work:
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
+            except BrokenProcessPool:
+                raise UsNavAgentError(
+                    "a process was ended from outside, as where memory is short; the same command goes on, with fewer "
+                    "--workers it needs less (0.7 GB each)"
+                ) from None
             finally:
                 pool.shutdown(cancel_futures=True)
 
