@@ -1,6 +1,7 @@
 """The learner: each part of its update by known answers, and that it learns a toy in seconds, or fails when broken."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,7 @@ def one_thread() -> Iterator[None]:
 
 def unchanged(count: int, generator: object = None) -> Augmentation:
     """The augmentation that changes nothing."""
-    zeros, ones = torch.zeros(count), torch.ones(count)
-    return Augmentation(torch.zeros(count, dtype=torch.bool), torch.zeros(count, 2), zeros, ones, ones)
+    return Augmentation.none(count)
 
 
 # --- the target ---------------------------------------------------------------------------------------------------
@@ -87,6 +87,42 @@ def test_on_a_mirrored_back_up_is_down(toy_grid: MakeGrid) -> None:
     assert mirror_moves(values, record.mirror).tolist() == [[2.0, 1.0, 3.0, 4.0]]
     memory = torch.tensor([[1.0, 0, 0, 0, 0, 0, 0, 1.0]])
     assert augment_actions(memory, record, 4).tolist() == [[0, 1.0, 0, 0, 0, 0, 0, 1.0]]
+
+
+def test_thicker_tissue_moves_everything_away_from_the_skin(pictures: torch.Tensor) -> None:
+    """Twice as thick: the upper half fills the picture, the row at the skin stays."""
+    record = dataclasses.replace(unchanged(4), thickness=torch.full((4,), 2.0))
+    changed = augment_frames(pictures, record).float()
+    for thick, upper in ((1, 0), (7, 3), (15, 7)):
+        between = 0.75 * pictures.float()[:, :, upper] + 0.25 * pictures.float()[:, :, upper + 1]
+        torch.testing.assert_close(changed[:, :, thick], between, atol=1.0, rtol=0)
+
+
+def test_an_edge_without_contact_is_dark(pictures: torch.Tensor) -> None:
+    record = dataclasses.replace(unchanged(4), lifted=torch.tensor([0.25, -0.25, 0.0, 0.0]))
+    changed, plain = augment_frames(pictures, record).float(), pictures.float()
+    torch.testing.assert_close(changed[0, :, :, :6], 0.15 * plain[0, :, :, :6], atol=0.51, rtol=0)
+    torch.testing.assert_close(changed[1, :, :, 18:], 0.15 * plain[1, :, :, 18:], atol=0.51, rtol=0)
+    assert torch.equal(changed[0, :, :, 6:], plain[0, :, :, 6:])
+    assert torch.equal(changed[2:], plain[2:])
+
+
+def test_clutter_fills_what_is_dark_and_covers_nothing_bright(pictures: torch.Tensor) -> None:
+    record = dataclasses.replace(unchanged(4), clutter=torch.full((4,), 0.2))
+    changed = augment_frames(pictures, record)
+    assert (changed >= pictures).all()
+    assert torch.equal(changed[pictures > 51], pictures[pictures > 51])
+    dark = augment_frames(torch.zeros_like(pictures), record).float()
+    assert 15 < dark.mean() < 36
+
+
+def test_wide_augmentation_begins_with_the_plain_one() -> None:
+    """So what is learnt with the plain one does not depend on there being a wide one."""
+    plain, wide = (augment.sample_augmentation(8, torch.Generator().manual_seed(3), kind) for kind in (False, True))
+    for name in ("mirror", "shift", "turn", "zoom", "gamma"):
+        assert torch.equal(getattr(plain, name), getattr(wide, name))
+    assert (wide.thickness != 1).all()
+    assert (plain.thickness == 1).all()
 
 
 def test_the_same_record_gives_the_same_frames(pictures: torch.Tensor) -> None:

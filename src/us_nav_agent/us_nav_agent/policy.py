@@ -62,7 +62,7 @@ class Policy:
         self.sha256 = sha256
         self.decider = decider
         self.preprocess = decider.preprocess
-        self.targets: tuple[str, ...] = ("sacrum",)
+        self.targets = decider.targets
         self.reset()
 
     @property
@@ -70,9 +70,13 @@ class Policy:
         """Decisions since the last reset."""
         return self._decisions
 
-    def reset(self) -> None:
-        """Forget all frames and actions."""
-        self._run = self.decider.begin()
+    def reset(self, target: str | None = None) -> None:
+        """Forget all frames and actions, and set out for ``target``, by default the first of its targets.
+
+        Raises:
+            ModelError: it cannot find that.
+        """
+        self._run = self.decider.towards(target or self.targets[0]).begin()
         self._decisions = 0
 
     def act(self, frame: Frame8) -> Decision:

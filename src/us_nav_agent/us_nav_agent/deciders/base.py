@@ -16,6 +16,8 @@ from torch import nn
 from us_grid_sim.geometry import Action
 from us_grid_sim.preprocess import Frame8, Preprocess
 
+from us_nav_agent.errors import ModelError
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.uint8]
@@ -65,9 +67,24 @@ class Decider(ABC):
 
     Attributes:
         kind: names the architecture in a model file.
+        targets: the views that it can find, the one that it walks to unless told otherwise first.
     """
 
     kind: ClassVar[str]
+    targets: tuple[str, ...] = ("sacrum",)
+
+    def towards(self, target: str) -> "Decider":
+        """The decider that walks to ``target``, with the same networks.
+
+        Raises:
+            ModelError: it cannot find that.
+        """
+        self._check(target)
+        return self
+
+    def _check(self, target: str) -> None:
+        if target not in self.targets:
+            raise ModelError(f"the model finds {', '.join(self.targets)}, not {target!r}; name one of them")
 
     @property
     @abstractmethod

@@ -1,7 +1,7 @@
-"""From the logits of a trained stop classifier to probabilities that hold, and from which of them on to stop.
+"""From evidence to probabilities that hold, and from which of them on to stop.
 
-Both are chosen on validation subjects. The classifier is trained on as many frames of the target as of anything else,
-so its own probabilities say the target is shown far more often than it is.
+A stop classifier is trained on as many frames of the target as of anything else, so its own probabilities say
+the target is shown far more often than it is. Scale, offset and threshold are chosen on validation subjects.
 """
 
 from collections.abc import Sequence
@@ -16,68 +16,81 @@ from us_nav_agent.deciders.dqn import MsDqnDecider, stop_probabilities
 from us_nav_agent.networks.dueling import DuelingNetwork, StopClassifier
 from us_nav_agent.rollout import walk
 
-Floats = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
 
 _ITERATIONS = 50
+_LONGEST_STEP = 10.0
 _THRESHOLDS = 1.0 / (1.0 + np.exp(-np.arange(-4.0, 9.25, 0.25)))
 
 
-def platt_scaling(logits: npt.NDArray[np.float32], labels: Labels) -> tuple[float, float]:
-    """Scale a and offset b of the probabilities 1 / (1 + exp(-(a * logit + b))) that fit best (Platt 1999).
+def fit_logistic(design: Doubles, labels: Labels) -> Doubles:
+    """Weights w (k,) of the probabilities 1 / (1 + exp(-design @ w)) that fit best; design (n, k).
 
-    Platt's targets are a little inside 0 and 1, so that a classifier without an error on these frames does not become
-    infinitely sure of itself.
-
-    Args:
-        logits: (n,).
-        labels: (n,), of both kinds.
+    The wanted probabilities are a little inside 0 and 1 (Platt 1999), so that evidence without an error on these
+    samples does not become infinitely sure of itself.
 
     Raises:
         ValueError: all labels are alike.
     """
     positive, negative = int(labels.sum()), int((~labels).sum())
     if not (positive and negative):
-        raise ValueError(f"{positive} frames show the target and {negative} do not; calibration needs both kinds")
+        raise ValueError(f"{positive} samples show the target and {negative} do not; calibration needs both kinds")
     wanted = np.where(labels, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    spread = float(logits.std()) or 1.0
-    design = np.stack([logits.astype(np.float64) / spread, np.ones(len(logits))], axis=1)
-    weights = np.zeros(2)
+    spread = np.maximum(np.abs(design).max(axis=0), 1e-9)
+    scaled, weights = design / spread, np.zeros(design.shape[1])
     for _ in range(_ITERATIONS):  # Newton's method on a convex function
-        p = 1.0 / (1.0 + np.exp(-design @ weights))
-        hessian = (design * (p * (1.0 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
-        step = np.linalg.solve(hessian, design.T @ (p - wanted))
-        weights -= step * min(1.0, 2.0 / np.abs(step).max()) if step.any() else 0.0
-    return float(weights[0] / spread), float(weights[1])
+        p = 1.0 / (1.0 + np.exp(-scaled @ weights))
+        hessian = (scaled * (p * (1.0 - p))[:, None]).T @ scaled + 1e-9 * np.eye(len(weights))
+        step = np.linalg.solve(hessian, scaled.T @ (p - wanted))
+        weights -= step * min(1.0, _LONGEST_STEP / max(float(np.abs(step).max()), _LONGEST_STEP))
+    return np.asarray(weights / spread)
+
+
+def platt_scaling(logits: npt.NDArray[np.float32], labels: Labels) -> tuple[float, float]:
+    """Scale a and offset b of the best fitting probabilities 1 / (1 + exp(-(a * logit + b))) (Platt 1999).
+
+    Raises:
+        ValueError: all labels are alike.
+    """
+    scale, offset = fit_logistic(np.stack([logits.astype(np.float64), np.ones(len(logits))], axis=1), labels)
+    return float(scale), float(offset)
 
 
 def stop_threshold(q: DuelingNetwork, stop: StopClassifier, grids: Sequence[PreprocessedGrid]) -> float:
-    """The stop probability of the highest mean reachability on these subjects, the middle one of equals.
+    """The stop probability by which most runs on these subjects end well.
 
     Single frames weigh both errors alike, but a run recovers from a missed stop in the next goal bin and never from a
     stop elsewhere; so the threshold of a policy is chosen on runs. One walk without a stop tells the ends of the runs
-    at any threshold: the first bin whose frame reaches it.
+    at any threshold.
     """
     tables = GridTables.of(grids)
-    endless = MsDqnDecider(q, stop, threshold=np.inf)
     probabilities = stop_probabilities(stop, tables.frames)
-    walkers = endless.walkers(tables.frames, tables.distances.size)
-    seen: list[Floats] = []
+    walkers = MsDqnDecider(q, stop, threshold=np.inf).walkers(tables.frames, tables.distances.size)
+    seen: list[Doubles] = []
 
     def noted(live: Ints, frames: Ints) -> Ints:
         seen.append(probabilities[frames].astype(np.float64))
         return walkers(live, frames)
 
-    runs = walk(noted, tables, seed=0)
-    passed = runs.path[..., :-1].reshape(-1, len(seen))
-    task = np.repeat(np.arange(len(tables.tasks)), tables.distances.shape[1])
-    shown = tables.is_goal[task[:, None], passed]
-    reached = np.array([_share_reached(np.stack(seen, axis=1) >= one, shown) for one in _THRESHOLDS])
+    path = walk(noted, tables, seed=0).path[..., :-1]
+    shown = np.stack([goal[bins] for goal, bins in zip(tables.is_goal, path, strict=True)])
+    return best_threshold(np.stack(seen, axis=1), shown.reshape(-1, len(seen)))
+
+
+def best_threshold(probabilities: Doubles, shown: Labels) -> float:
+    """The threshold at which most runs stop where the target is shown, the middle one of equals.
+
+    Args:
+        probabilities: (runs, steps), along walks without a stop; a run ends at the first that reaches the threshold.
+        shown: (runs, steps), whether the target was shown there.
+    """
+    reached = np.array([_share_reached(probabilities >= one, shown) for one in _THRESHOLDS])
     best = np.flatnonzero(reached == reached.max())
     return float(_THRESHOLDS[best[len(best) // 2]])
 
 
 def _share_reached(stops: Labels, shown: Labels) -> float:
-    """Share of runs whose first stop (n, steps) is in a goal bin (n, steps)."""
+    """Share of runs whose first stop (runs, steps) comes where the target is shown (runs, steps)."""
     first = stops.argmax(axis=1)[:, None]
     return float((np.take_along_axis(stops, first, axis=1) & np.take_along_axis(shown, first, axis=1)).mean())

@@ -4,14 +4,16 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from us_grid_sim.geometry import Action
+from us_grid_sim.phantom.target import Target
 
 from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.baselines import SMALLEST_INPUT, DenseNetConfig
 from us_nav_agent.networks.dueling import ARRAY_ROI, MOVES, PRESETS, NetworkConfig
+from us_nav_agent.networks.locator import LocatorConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "config" / "experiments"
 
@@ -84,6 +86,25 @@ class ClassificationSettings:
 
 
 @dataclass(frozen=True)
+class LocatorSettings:
+    """How an ensemble of locators is trained.
+
+    Attributes:
+        input_size: edge of the square picture that the networks see, at least SMALLEST_INPUT [px].
+        members: networks in the ensemble.
+        epochs: over all frames, of each member.
+        batch_size: at least so many frames, and fewer than twice as many.
+        learning_rate: the highest of its one cycle.
+    """
+
+    input_size: int
+    members: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class DqnExperiment:
     """What the experiment file of a DQN says, and its name.
 
@@ -119,7 +140,29 @@ class ClassificationExperiment:
         return DenseNetConfig(self.classification.input_size, self.classification.input_size, ARRAY_ROI)
 
 
-Experiment = DqnExperiment | ClassificationExperiment
+@dataclass(frozen=True)
+class LocatorExperiment:
+    """What the experiment file of a belief agent says, and its name."""
+
+    name: str
+    locator: LocatorSettings
+
+    @property
+    def network(self) -> LocatorConfig:
+        """Shape of the networks."""
+        return LocatorConfig(
+            self.locator.input_size,
+            self.locator.input_size,
+            ARRAY_ROI,
+            widths=(16, 32, 64, 128),
+            features=96,
+            dropout=0.3,
+            members=self.locator.members,
+            targets=tuple(target.value for target in Target),
+        )
+
+
+Experiment = DqnExperiment | ClassificationExperiment | LocatorExperiment
 
 
 _SHARES = {"gamma", "exploration_fraction", "final_epsilon", "alpha"}
@@ -151,6 +194,16 @@ def _fill(kind: type[Any], values: object, file: Path, place: str) -> Any:
     return kind(**{name: fields[name](value) for name, value in values.items()})
 
 
+Sized = TypeVar("Sized", ClassificationSettings, LocatorSettings)
+
+
+def _sized(settings: Sized, file: Path) -> Sized:
+    """The settings, if the picture is large enough for the network."""
+    if settings.input_size < SMALLEST_INPUT:
+        raise TrainingError(f"{file}: input_size is {settings.input_size}; expected {SMALLEST_INPUT} or more")
+    return settings
+
+
 def load_experiment(name_or_path: str | Path) -> Experiment:
     """Read an experiment by its name in config/experiments/ or by its path.
 
@@ -169,13 +222,13 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
         raise TrainingError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
     keys = set(content) if isinstance(content, dict) else set()
     if keys == {"classification"}:
-        settings = _fill(ClassificationSettings, content["classification"], path, "classification")
-        if settings.input_size < SMALLEST_INPUT:
-            problem = f"classification.input_size is {settings.input_size}; expected {SMALLEST_INPUT} or more"
-            raise TrainingError(f"{path}: {problem}")
-        return ClassificationExperiment(path.stem, settings)
+        return ClassificationExperiment(
+            path.stem, _sized(_fill(ClassificationSettings, content["classification"], path, "classification"), path)
+        )
+    if keys == {"locator"}:
+        return LocatorExperiment(path.stem, _sized(_fill(LocatorSettings, content["locator"], path, "locator"), path))
     if keys | {"stop"} != {"preset", "memory", "stop", "dqn"}:
-        problem = "an experiment has exactly the keys preset, memory, dqn and perhaps stop, or classification alone"
+        problem = "an experiment has exactly the keys preset, memory, dqn (and stop), or classification, or locator"
         raise TrainingError(f"{path}: {problem}")
     if content["preset"] not in PRESETS:
         raise TrainingError(f"{path}: preset {content['preset']!r}; there are {', '.join(PRESETS)}")

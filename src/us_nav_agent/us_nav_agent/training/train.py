@@ -13,12 +13,20 @@ import torch
 from us_grid_sim.dataset.grid import PreprocessedGrid, load_grid
 from us_grid_sim.dataset.layout import subjects_of
 
-from us_nav_agent.deciders import ClassifierDecider, Decider, DqnDecider, MsDqnDecider
+from us_nav_agent.deciders import BeliefDecider, ClassifierDecider, Decider, DqnDecider, MsDqnDecider
 from us_nav_agent.networks.dueling import StopClassifier
 from us_nav_agent.policy import RUN_MODEL, save_policy
 from us_nav_agent.training.calibration import stop_threshold
 from us_nav_agent.training.classification import train_classifier
-from us_nav_agent.training.experiment import ClassificationExperiment, DqnExperiment, Experiment, StopSettings
+from us_nav_agent.training.experiment import (
+    ClassificationExperiment,
+    DqnExperiment,
+    Experiment,
+    LocatorExperiment,
+    StopSettings,
+)
+from us_nav_agent.training.knowledge import learn_knowledge
+from us_nav_agent.training.localisation import train_locators
 from us_nav_agent.training.q_learning import train_q_network
 from us_nav_agent.training.run_folder import Report, TrainProgress, claim, quiet, save_torch
 from us_nav_agent.training.stop import train_stop
@@ -49,6 +57,9 @@ def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Re
     if isinstance(experiment, ClassificationExperiment):
         network = train_classifier(experiment, grids["train"], grids["validation"], seed, out, progress)
         decider = ClassifierDecider(network)
+    elif isinstance(experiment, LocatorExperiment):
+        locators = train_locators(experiment, grids["train"], seed, out, progress)
+        decider = BeliefDecider(locators, learn_knowledge(locators, grids["train"], grids["validation"]))
     elif experiment.stop is None:
         decider = DqnDecider(
             train_q_network(experiment, grids["train"], grids["validation"], seed, out, DqnDecider, progress)

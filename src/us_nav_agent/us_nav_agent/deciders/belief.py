@@ -1,0 +1,192 @@
+"""The belief agent: locators say where a frame may have been taken, a Bayes filter keeps count, each action is weighed.
+
+Not from the paper. It walks to any of its targets; a move is the one of the highest expected return (``belief``), a
+stop comes when the target is shown with enough probability, by this frame and by where the probe must be.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from us_grid_sim.geometry import Action
+from us_grid_sim.preprocess import Frame8, Preprocess
+
+from us_nav_agent.belief import Belief, Doubles, Grids
+from us_nav_agent.deciders.base import BATCH, Decider, Decision, Frames, Ints, Run, Walkers, read_config
+from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
+
+
+class Knowledge(nn.Module):
+    """What the belief agent has learnt beside its locators, for each of T targets; kept with the weights.
+
+    Attributes:
+        row_prior, column_prior: (T, 21), (T, 29), of the offsets.
+        row_held, column_held: (T, 2, 21), (T, 2, 29), probability that the border holds a move.
+        shown: (T, 3), weights of the locators' logit and of the belief's log odds, and the offset; the sum is the
+            logit of the target being shown.
+        threshold: (T,), probability of the target being shown from which it stops.
+    """
+
+    row_prior: Tensor
+    column_prior: Tensor
+    row_held: Tensor
+    column_held: Tensor
+    shown: Tensor
+    threshold: Tensor
+
+    def __init__(self, targets: int) -> None:
+        super().__init__()
+        for name, shape in (
+            ("row_prior", (targets, ROW_OFFSETS)),
+            ("column_prior", (targets, COLUMN_OFFSETS)),
+            ("row_held", (targets, 2, ROW_OFFSETS)),
+            ("column_held", (targets, 2, COLUMN_OFFSETS)),
+            ("shown", (targets, 3)),
+            ("threshold", (targets,)),
+        ):
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+
+    def of(self, name: str, target: int) -> Doubles:
+        """A part of it for one target."""
+        part: Tensor = getattr(self, name)
+        return np.asarray(part[target].numpy(), dtype=np.float64)
+
+    def grids(self, target: int) -> Grids:
+        """What is known of the grids for a target."""
+        return Grids(
+            (self.of("row_prior", target), self.of("column_prior", target)),
+            (self.of("row_held", target), self.of("column_held", target)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Sights:
+    """What the ensemble says of n frames, for one target: the mean over its members.
+
+    Attributes:
+        rows, columns: log-probabilities (n, 21), (n, 29) of the offsets, up to a constant.
+        shown: logit (n,) of the target being shown.
+    """
+
+    rows: Doubles
+    columns: Doubles
+    shown: Doubles
+
+
+class BeliefDecider(Decider):
+    """Locators, a Bayes filter and the worth of each action.
+
+    The confidence of a stop is the probability of the target being shown, that of a move the probability that it leads
+    closer.
+
+    Attributes:
+        locators: the ensemble.
+        knowledge: what was learnt beside.
+        config: shape of the locators.
+    """
+
+    kind = "usnav-belief-1"
+
+    def __init__(self, locators: Sequence[Locator], knowledge: Knowledge, target: int = 0) -> None:
+        self.locators = [one.eval() for one in locators]
+        self.knowledge = knowledge
+        self.config = locators[0].config
+        self.targets = self.config.targets
+        self._target = target
+
+    def towards(self, target: str) -> "BeliefDecider":
+        """See Decider."""
+        self._check(target)
+        return BeliefDecider(self.locators, self.knowledge, self.targets.index(target))
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """See Decider."""
+        return self.config.preprocess
+
+    def begin(self) -> Run:
+        """See Decider."""
+        belief, one = self.belief(1), np.zeros(1, dtype=np.int64)
+
+        def run(frame: Frame8) -> Decision:
+            seen = self.sights(frame[None])
+            belief.see(one, seen.rows, seen.columns)
+            shown = self.probability(belief, one, seen.shown)
+            values = belief.values(one, shown)
+            action = Action(int(self._choose(values, shown)[0]))
+            confidence = shown[0] if action is Action.STOP else belief.closer(one)[0, action]
+            belief.move(one, np.array([action]))
+            return Decision(
+                action, values[0].astype(np.float32), float(values.max()), float(shown[0]), float(confidence)
+            )
+
+        return run
+
+    def walkers(self, bank: Frames, runs: int) -> Walkers:
+        """See Decider."""
+        belief, seen = self.belief(runs), self.sights(bank)
+
+        def walk(live: Ints, frames: Ints) -> Ints:
+            belief.see(live, seen.rows[frames], seen.columns[frames])
+            shown = self.probability(belief, live, seen.shown[frames])
+            actions = self._choose(belief.values(live, shown), shown)
+            belief.move(live, actions)
+            return actions
+
+        return walk
+
+    def belief(self, runs: int) -> Belief:
+        """The beliefs of so many new runs."""
+        return Belief(self.knowledge.grids(self._target), runs)
+
+    def sights(self, frames: Frames) -> Sights:
+        """What the ensemble says of frames uint8 (n, h, w)."""
+        pictures = torch.from_numpy(frames).unsqueeze(1)
+        with torch.inference_mode():
+            parts = [self._look(pictures[first : first + BATCH]) for first in range(0, len(frames), BATCH)]
+        rows, columns, shown = (torch.cat(part).double().numpy() for part in zip(*parts, strict=True))
+        return Sights(rows, columns, shown)
+
+    def _look(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of so few frames (n, 1, h, w) that one call takes them."""
+        said = [one(pictures) for one in self.locators]
+        rows = torch.stack([torch.log_softmax(one.rows[:, self._target], dim=1) for one in said])
+        columns = torch.stack([torch.log_softmax(one.columns[:, self._target], dim=1) for one in said])
+        shown = torch.stack([one.shown[:, self._target] for one in said])
+        return rows.mean(dim=0), columns.mean(dim=0), shown.mean(dim=0)
+
+    def probability(self, belief: Belief, live: Ints, shown: Doubles) -> Doubles:
+        """Probability (n,) that the target is shown, of the locators' logit (n,) and the belief of the runs."""
+        design = evidence(belief, live, shown)
+        return np.asarray(1.0 / (1.0 + np.exp(-design @ self.knowledge.of("shown", self._target))))
+
+    def _choose(self, values: Doubles, shown: Doubles) -> Ints:
+        """Stop where the target is shown, else the best move."""
+        stop = shown >= self.knowledge.of("threshold", self._target)
+        return np.where(stop, int(Action.STOP), values[:, : Action.STOP].argmax(axis=1))
+
+    def networks(self) -> dict[str, nn.Module]:
+        """See Decider."""
+        members: dict[str, nn.Module] = {f"locator{number}": one for number, one in enumerate(self.locators)}
+        return members | {"knowledge": self.knowledge}
+
+    def content(self) -> dict[str, Any]:
+        """See Decider."""
+        return {"network": asdict(self.config)}
+
+    @classmethod
+    def builder(cls, content: Mapping[str, Any]) -> "Callable[[], BeliefDecider]":
+        """See Decider."""
+        config = read_config(LocatorConfig, content)
+        if config.members < 1 or not config.targets:
+            raise ValueError(f"{config.members} locators, {len(config.targets)} targets; expected one of each at least")
+        return lambda: cls([Locator(config) for _ in range(config.members)], Knowledge(len(config.targets)))
+
+
+def evidence(belief: Belief, live: Ints, shown: Doubles) -> Doubles:
+    """What tells whether the target is shown (n, 3): the locators' logit, the log odds of standing at it, and 1."""
+    here = np.clip(belief.here(live), 1e-3, 1.0 - 1e-3)
+    return np.stack([shown, np.log(here / (1.0 - here)), np.ones(len(live))], axis=1)

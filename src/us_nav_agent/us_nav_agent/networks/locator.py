@@ -1,0 +1,118 @@
+"""Where a frame was taken: how many bins from each target, and whether it shows the target.
+
+A residual network on one frame. Unlike that of Hase et al. 2020 it has batch normalisation, and it answers for all
+targets at once: where the third lumbar vertebra is tells where the sacrum is.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from us_grid_sim.geometry import COLUMNS, ROWS
+from us_grid_sim.preprocess import Preprocess
+
+from us_nav_agent.networks.blocks import normalised
+
+ROW_OFFSETS = 2 * ROWS - 1
+"""Offsets of a row from a target's, -10 to 10; offset d is class d + 10."""
+COLUMN_OFFSETS = 2 * COLUMNS - 1
+"""Offsets of a column from a target's, -14 to 14; offset d is class d + 14."""
+
+
+@dataclass(frozen=True)
+class LocatorConfig:
+    """Shape of an ensemble of locators; it is kept in the checkpoint.
+
+    Attributes:
+        height, width: of the picture that the networks see [px].
+        roi: (x, y, width, height) of the region of the frame that is resized to it [px].
+        widths: channels of the four stages of the trunk.
+        features: units of the hidden layer, from which all answers are read.
+        dropout: share of the trunk's outputs that are left out in training.
+        members: networks in the ensemble.
+        targets: by name, in the order of the answers.
+    """
+
+    height: int
+    width: int
+    roi: tuple[int, int, int, int]
+    widths: tuple[int, int, int, int]
+    features: int
+    dropout: float
+    members: int
+    targets: tuple[str, ...]
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """From an 800 x 600 frame to what the networks see."""
+        return Preprocess(self.height, self.width, self.roi)
+
+
+class Location(NamedTuple):
+    """What locators say of n frames, for each of T targets.
+
+    Attributes:
+        rows: logits (n, T, 21) of how many rows the frame lies below the target (towards the patient's right).
+        columns: logits (n, T, 29) of how many columns it lies cranial of the target.
+        shown: logit (n, T) of the frame showing the target.
+        features: (n, features), what the answers were read from.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    shown: Tensor
+    features: Tensor
+
+
+class _Block(nn.Module):
+    """Two 3 x 3 convolutions with batch normalisation beside a shortcut; it begins as its shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        nn.init.zeros_(self.branch[-1].weight)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) to (n, outputs, h / stride, w / stride)."""
+        return torch.relu(self.branch(x) + self.shortcut(x))
+
+
+class Locator(nn.Module):
+    """One network of the ensemble."""
+
+    def __init__(self, config: LocatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        before = config.widths[0]
+        layers: list[nn.Module] = [
+            nn.Conv2d(1, before, 5, 2, 2, bias=False),
+            nn.BatchNorm2d(before),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, 1),
+        ]
+        for stage, outputs in enumerate(config.widths):
+            layers += [_Block(before, outputs, 1 if stage == 0 else 2), _Block(outputs, outputs, 1)]
+            before = outputs
+        self.trunk = nn.Sequential(*layers, nn.Flatten())
+        with torch.no_grad():
+            size = self.trunk.eval()(torch.zeros(1, 1, config.height, config.width)).shape[1]
+        self.trunk.train()
+        self.features = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(size, config.features), nn.ReLU())
+        self.answers = nn.Linear(config.features, len(config.targets) * (ROW_OFFSETS + COLUMN_OFFSETS + 1))
+
+    def forward(self, frames: Tensor) -> Location:
+        """What frames uint8 (n, 1, h, w) say."""
+        features = self.features(self.trunk(normalised(frames)))
+        answers = self.answers(features).view(len(frames), len(self.config.targets), -1)
+        rows, columns, shown = answers.split([ROW_OFFSETS, COLUMN_OFFSETS, 1], dim=2)
+        return Location(rows, columns, shown[..., 0], features)

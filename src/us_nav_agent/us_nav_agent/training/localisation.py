@@ -1,0 +1,169 @@
+"""Training of an ensemble of locators: from a frame to the offsets of its bin from each target.
+
+Every frame is learnt from as one on the way to every target: what hindsight relabelling (Andrychowicz et al. 2017) does
+with the transitions of a walk, done with the frames of all bins at once, whose offsets to all goals are known.
+
+1. Loss: cross entropy to the offset's class with a little of its neighbours' (a normal law of 0.6 bins), and binary
+   cross entropy of the target being shown, the rarer frames that show it weighing three times.
+2. All five frames of a bin, augmented widely; a mirrored back has its rows and its two sacroiliac joints exchanged.
+3. AdamW, weight decay 0.02, one cycle of the learning rate. The members differ in weights, draws and augmentation.
+
+Every random number follows from the seed, the member and the number of the update, so a run that was killed ends, on
+one torch thread, in the same weights as one that was not.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.tensorboard import SummaryWriter
+from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_grid_sim.envs.tables import GridTables
+
+from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Location, Locator, LocatorConfig
+from us_nav_agent.training.augment import Augmentation, augment_frames, sample_augmentation
+from us_nav_agent.training.experiment import LocatorExperiment
+from us_nav_agent.training.offsets import labels_of
+from us_nav_agent.training.run_folder import Report, TrainProgress, device, save_torch
+
+_PARTS = ("network", "optimizer", "schedule")
+_SAVE_EVERY = 100
+_LOG_EVERY = 20
+_NEIGHBOURS = 0.6
+"""Standard deviation of the label about the true offset [bins]."""
+_SHOWN_WEIGHT = 3.0
+
+
+def mirrored_targets(targets: Sequence[str]) -> list[int]:
+    """Number of the target that each one is on a mirrored back."""
+    swap = {"sacroiliac_left": "sacroiliac_right", "sacroiliac_right": "sacroiliac_left"}
+    return [list(targets).index(swap.get(target, target)) for target in targets]
+
+
+def augment_labels(labels: Tensor, record: Augmentation, targets: Sequence[str]) -> Tensor:
+    """Labels (n, T, 3) of ``offsets.labels_of`` on the mirrored backs."""
+    other = labels[:, mirrored_targets(targets)].clone()
+    other[..., 0] = ROW_OFFSETS - 1 - other[..., 0]
+    return torch.where(record.mirror[:, None, None], other, labels)
+
+
+def location_loss(said: Location, labels: Tensor) -> Tensor:
+    """Mean over frames and targets of the three parts' loss; labels (n, T, 3)."""
+    rows = functional.cross_entropy(said.rows.flatten(0, 1), _soft(labels[..., 0].flatten(), ROW_OFFSETS))
+    columns = functional.cross_entropy(said.columns.flatten(0, 1), _soft(labels[..., 1].flatten(), COLUMN_OFFSETS))
+    weight = torch.tensor(_SHOWN_WEIGHT, device=labels.device)
+    shown = functional.binary_cross_entropy_with_logits(said.shown, labels[..., 2].float(), pos_weight=weight)
+    return rows + columns + shown
+
+
+def _soft(classes: Tensor, count: int) -> Tensor:
+    """Shares (n, count) of the classes (n,) and their neighbours."""
+    away = torch.arange(count, device=classes.device) - classes[:, None]
+    return torch.softmax(-(away.float() ** 2) / (2 * _NEIGHBOURS**2), dim=1)
+
+
+class _Learner:
+    """One member in training.
+
+    Attributes:
+        updates: done.
+    """
+
+    def __init__(self, experiment: LocatorExperiment, seed: int, member: int, total: int) -> None:
+        settings = experiment.locator
+        torch.manual_seed(int(np.random.SeedSequence([seed, member]).generate_state(1)[0]))
+        self.network = Locator(experiment.network).to(device())
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPU
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.learning_rate, weight_decay=2e-2)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, settings.learning_rate, total_steps=total, pct_start=0.15
+        )
+        self.seed, self.member, self.updates = seed, member, 0
+
+    def update(self, frames: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> float:
+        """One step on a batch, augmented; the loss."""
+        words = np.random.SeedSequence([self.seed, self.member, self.updates]).generate_state(1)
+        record = sample_augmentation(len(labels), torch.Generator().manual_seed(int(words[0])), wide=True)
+        pictures = augment_frames(torch.from_numpy(frames).unsqueeze(1), record).to(device())
+        wanted = augment_labels(torch.from_numpy(labels), record, self.network.config.targets).to(device())
+        self.network.train()
+        loss = location_loss(self.network(pictures.contiguous(memory_format=torch.channels_last)), wanted)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+        self.updates += 1
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        """All that a later process needs to go on."""
+        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
+        return parts | {"member": self.member, "updates": self.updates}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a state."""
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        self.updates = state["updates"]
+
+
+def train_locators(
+    experiment: LocatorExperiment, train: Sequence[PreprocessedGrid], seed: int, out: Path, progress: Report
+) -> list[Locator]:
+    """Train the members one after the other, or go on with the training in ``out``.
+
+    Args:
+        experiment: shape of the networks and how they are trained.
+        train: subjects to learn from.
+        seed: of the weights, the draws and the augmentation.
+        out: the run folder; the state is saved every 100 updates, and each finished member.
+        progress: called after each update.
+    """
+    return [_member(experiment, train, seed, number, out, progress) for number in range(experiment.network.members)]
+
+
+def _member(
+    experiment: LocatorExperiment,
+    train: Sequence[PreprocessedGrid],
+    seed: int,
+    member: int,
+    out: Path,
+    progress: Report,
+) -> Locator:
+    """One trained member, from the run folder where it is finished."""
+    finished, state = out / f"locator{member}.pt", out / "locator_state.pt"
+    if finished.exists():
+        return _read_member(experiment.network, finished)
+    settings, frames = experiment.locator, GridTables.of(train).frames
+    numbers, labels = labels_of(train, experiment.network.targets)
+    batches = len(numbers) // settings.batch_size
+    learner = _Learner(experiment, seed, member, settings.epochs * batches)
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        if saved["member"] == member:
+            learner.restore(saved)
+    log = SummaryWriter(str(out / "tensorboard" / f"locator{member}"), purge_step=learner.updates)
+    while learner.updates < settings.epochs * batches:
+        epoch, first = divmod(learner.updates, batches)
+        order = np.random.default_rng([seed, member, epoch]).permutation(len(numbers))
+        for batch in np.array_split(order, batches)[first:]:
+            loss = learner.update(frames[numbers[batch]], labels[batch])
+            if learner.updates % _LOG_EVERY == 0:
+                log.add_scalar("train/loss", loss, learner.updates)
+            if learner.updates % _SAVE_EVERY == 0:
+                save_torch(state, learner.state())
+            progress(TrainProgress(f"locator {member}", learner.updates, settings.epochs * batches))
+    log.close()
+    save_torch(finished, {"network": learner.network.state_dict()})
+    return _read_member(experiment.network, finished)
+
+
+def _read_member(config: LocatorConfig, file: Path) -> Locator:
+    network = Locator(config)
+    network.load_state_dict(torch.load(file, weights_only=True, map_location="cpu")["network"])
+    return network.eval()

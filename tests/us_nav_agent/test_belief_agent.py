@@ -1,0 +1,217 @@
+"""The belief agent whole: its networks, its training, its decisions one by one and in batches, its model file."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_grid_sim.geometry import BINS, COLUMNS, FRAME_HEIGHT, FRAME_WIDTH, FRAMES_PER_BIN, ROWS, Action, Bin
+from us_grid_sim.phantom.target import Target
+from us_nav_agent.deciders.belief import BeliefDecider, Knowledge
+from us_nav_agent.errors import ModelError
+from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
+from us_nav_agent.policy import load_policy, one_thread, save_policy
+from us_nav_agent.rollout import MAX_ACTIONS, run_all
+from us_nav_agent.training.augment import Augmentation
+from us_nav_agent.training.experiment import LocatorExperiment, LocatorSettings
+from us_nav_agent.training.knowledge import learn_knowledge
+from us_nav_agent.training.localisation import augment_labels, location_loss, mirrored_targets, train_locators
+from us_nav_agent.training.offsets import labels_of, offsets_to
+from us_nav_agent.training.run_folder import TrainProgress, quiet
+
+MakeGrid = Callable[..., PreprocessedGrid]
+TARGETS = ("sacrum", "sacroiliac_left", "sacroiliac_right")
+CONFIG = LocatorConfig(32, 32, (0, 0, FRAME_WIDTH, FRAME_HEIGHT), (8, 8, 16, 16), 32, 0.0, 2, TARGETS)
+
+
+@pytest.fixture(autouse=True)
+def on_one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocatorExperiment, "network", CONFIG)
+
+
+def settings(epochs: int, members: int = 2) -> LocatorExperiment:
+    return LocatorExperiment("toy", LocatorSettings(32, members, epochs, 64, 5e-3))
+
+
+@pytest.fixture(scope="session")
+def backs(toy_grid: MakeGrid) -> list[PreprocessedGrid]:
+    """Toy subjects with joints beside the sacrum, each shifted on its grid."""
+
+    def shifted(row: int, column: int) -> PreprocessedGrid:
+        goals = {
+            Target.SACRUM: (Bin(5 + row, 2 + column), Bin(5 + row, 3 + column)),
+            Target.SACROILIAC_LEFT: (Bin(3 + row, 4 + column),),
+            Target.SACROILIAC_RIGHT: (Bin(7 + row, 4 + column),),
+        }
+        frames = toy_grid().frames.reshape(ROWS, COLUMNS, 32, 32)
+        frames = np.roll(frames, (row, column), axis=(0, 1)).reshape(BINS, 32, 32)
+        return replace(toy_grid(), frames=frames, goals=goals[Target.SACRUM], targets=goals)
+
+    return [shifted(0, 0), shifted(1, 1)]
+
+
+# --- labels -------------------------------------------------------------------------------------------------------
+
+
+def test_labels_say_offset_and_view_of_every_target(backs: list[PreprocessedGrid]) -> None:
+    frames, labels = labels_of(backs, TARGETS)
+    assert frames.shape == (2 * BINS * FRAMES_PER_BIN,)
+    assert labels.shape == (2 * BINS * FRAMES_PER_BIN, 3, 3)
+    second = BINS * FRAMES_PER_BIN
+    for place in (Bin(0, 0), Bin(6, 3), Bin(8, 5), Bin(10, 14)):
+        here = second + place.state * FRAMES_PER_BIN
+        for number, target in enumerate(TARGETS):
+            goals = backs[1].targets[Target(target)]
+            row, column = offsets_to(goals)[place.state]
+            assert labels[here, number].tolist() == [row + 10, column + 14, place in goals]
+        assert frames[here] == BINS + place.state
+
+
+def test_on_a_mirrored_back_the_joints_change_places(backs: list[PreprocessedGrid]) -> None:
+    """The label of a mirrored bin is that of the bin in the mirrored row: the toy backs are their own mirror image."""
+    _, labels = labels_of(backs[:1], TARGETS)
+    by_bin = torch.from_numpy(labels.reshape(BINS, FRAMES_PER_BIN, 3, 3)[:, 0])
+    record = Augmentation.none(BINS)
+    record.mirror[:] = True
+    mirrored = augment_labels(by_bin, record, TARGETS).reshape(ROWS, COLUMNS, 3, 3)
+    assert torch.equal(mirrored, by_bin.reshape(ROWS, COLUMNS, 3, 3).flip(0))
+    assert torch.equal(augment_labels(by_bin, Augmentation.none(BINS), TARGETS), by_bin)
+    assert mirrored_targets(TARGETS) == [0, 2, 1]
+
+
+def test_the_loss_is_least_for_the_true_answer() -> None:
+    labels = torch.tensor([[[10, 14, 1], [3, 20, 0], [12, 0, 0]]])
+    rows, columns = torch.zeros(1, 3, ROW_OFFSETS), torch.zeros(1, 3, COLUMN_OFFSETS)
+    for target, (row, column, _) in enumerate(labels[0].tolist()):
+        rows[0, target, row], columns[0, target, column] = 4.0, 4.0
+    shown = torch.tensor([[4.0, -4.0, -4.0]])
+    said = Locator(CONFIG).eval()(torch.zeros(1, 1, 32, 32, dtype=torch.uint8))
+    right = location_loss(said._replace(rows=rows, columns=columns, shown=shown), labels)
+    for wrong in (
+        said._replace(rows=rows.flip(2), columns=columns, shown=shown),
+        said._replace(rows=rows, columns=columns.flip(2), shown=shown),
+        said._replace(rows=rows, columns=columns, shown=-shown),
+    ):
+        assert location_loss(wrong, labels) > right + 0.5
+
+
+# --- training -----------------------------------------------------------------------------------------------------
+
+
+def weights(locators: list[Locator]) -> list[bytes]:
+    return [value.numpy().tobytes() for one in locators for value in one.state_dict().values()]
+
+
+def test_a_training_that_was_broken_off_ends_in_the_same_weights(
+    backs: list[PreprocessedGrid], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("us_nav_agent.training.localisation._SAVE_EVERY", 7)
+    whole = train_locators(settings(1), backs, 0, tmp_path / "whole", quiet)
+
+    deaths = [("locator 0", 10), ("locator 1", 20)]
+
+    def kill(progress: TrainProgress) -> None:
+        if (progress.stage, progress.done) == deaths[0]:
+            del deaths[0]
+            raise SystemExit
+
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            train_locators(settings(1), backs, 0, tmp_path / "broken", kill)
+    assert weights(train_locators(settings(1), backs, 0, tmp_path / "broken", quiet)) == weights(whole)
+
+
+def test_members_and_seeds_differ(backs: list[PreprocessedGrid], tmp_path: Path) -> None:
+    first = train_locators(settings(1), backs, 0, tmp_path / "0", quiet)
+    other = train_locators(settings(1), backs, 1, tmp_path / "1", quiet)
+    assert len({weights([one])[0] for one in (*first, *other)}) == 4
+
+
+@pytest.fixture(scope="module")
+def trained(backs: list[PreprocessedGrid], tmp_path_factory: pytest.TempPathFactory) -> BeliefDecider:
+    """An agent that has learnt the toy."""
+    with one_thread(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocatorExperiment, "network", replace(CONFIG, members=1))
+        locators = train_locators(settings(12, members=1), backs, 0, tmp_path_factory.mktemp("run"), quiet)
+        return BeliefDecider(locators, learn_knowledge(locators, backs, backs))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_agent_learns_the_toy_for_every_target(
+    trained: BeliefDecider, backs: list[PreprocessedGrid], target: str
+) -> None:
+    towards = [replace(grid, goals=grid.targets[Target(target)]) for grid in backs]
+    runs = run_all(trained.towards(target), towards, seed=0)
+    assert runs.reached.mean() > 0.95
+    assert (runs.correct / runs.actions).mean() > 0.9
+
+
+def test_the_agent_does_not_reach_a_target_when_sent_to_another(
+    trained: BeliefDecider, backs: list[PreprocessedGrid]
+) -> None:
+    assert run_all(trained.towards("sacroiliac_left"), backs, seed=0).reached.mean() < 0.1
+
+
+# --- decisions ----------------------------------------------------------------------------------------------------
+
+
+def test_the_batch_walks_as_single_runs_do(trained: BeliefDecider, backs: list[PreprocessedGrid]) -> None:
+    grid = backs[1]
+    batch = run_all(trained, [grid], seed=3)
+    draws = np.random.default_rng(3)
+    drawn = np.stack([draws.integers(FRAMES_PER_BIN, size=BINS) for _ in range(MAX_ACTIONS)])
+    for start in range(0, BINS, 23):
+        run, place, path = trained.begin(), Bin.from_state(start), [start]
+        for step in range(MAX_ACTIONS):
+            action = run(grid.frames[grid.bins[place.row, place.column, drawn[step, start]]]).action
+            if action is Action.STOP:
+                break
+            place = place.moved(action)
+            path.append(place.state)
+        assert batch.path[0, start, : len(path)].tolist() == path
+
+
+def test_a_decision_says_what_it_rests_on(trained: BeliefDecider, backs: list[PreprocessedGrid]) -> None:
+    grid = backs[0]
+    far, at = trained.begin()(grid.frames[Bin(9, 12).state]), trained.begin()(grid.frames[Bin(5, 2).state])
+    assert far.action in (Action.UP, Action.LEFT)
+    assert far.q_values.shape == (5,)
+    assert far.q_values[:4].argmax() == far.action
+    assert far.stop_probability < 0.05
+    assert 0.5 < far.confidence <= 1.0
+    assert at.action is Action.STOP
+    assert at.confidence == at.stop_probability > 0.5
+
+
+# --- the model file -----------------------------------------------------------------------------------------------
+
+
+def test_a_model_file_gives_the_same_decisions(
+    trained: BeliefDecider, backs: list[PreprocessedGrid], tmp_path: Path
+) -> None:
+    policy = load_policy(save_policy(tmp_path / "belief.safetensors", trained))
+    assert policy.targets == TARGETS
+    for target in TARGETS:
+        path = run_all(policy.decider.towards(target), backs, seed=1).path
+        np.testing.assert_array_equal(path, run_all(trained.towards(target), backs, seed=1).path)
+
+
+def test_a_target_that_it_does_not_find_is_told_from_those_that_it_does(trained: BeliefDecider, tmp_path: Path) -> None:
+    policy = load_policy(save_policy(tmp_path / "belief.safetensors", trained))
+    with pytest.raises(ModelError, match="finds sacrum, sacroiliac_left, sacroiliac_right, not 'l4'"):
+        policy.reset("l4")
+
+
+def test_knowledge_of_other_targets_than_the_file_names_is_refused(trained: BeliefDecider, tmp_path: Path) -> None:
+    odd = BeliefDecider(trained.locators, Knowledge(2))
+    with pytest.raises(ModelError, match="weights do not fit the networks it names"):
+        load_policy(save_policy(tmp_path / "odd.safetensors", odd))
