@@ -13,6 +13,7 @@ from stable_baselines3.common.monitor import Monitor
 from support.toys import STATES, Observation, Outcome, Toy, ToyEnv, toy_learner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.dueling import NetworkConfig
 from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
 from us_nav_agent.training import dqn
@@ -89,7 +90,7 @@ def test_a_loaded_learner_without_frames_decides_nothing(
 ) -> None:
     begun.save(tmp_path / "model.zip")
     loaded = PrioritizedDoubleDQN.load(tmp_path / "model.zip", device="cpu")
-    with pytest.raises(IndexError):
+    with pytest.raises(TrainingError, match="has no frames; load it with custom_objects"):
         loaded.predict(everywhere, deterministic=True)
 
 

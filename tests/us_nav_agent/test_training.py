@@ -38,7 +38,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def unchanged(count: int, generator: object = None) -> Augmentation:
+def unchanged(count: int, generator: object = None, wide: bool = False) -> Augmentation:
     """The augmentation that changes nothing."""
     return Augmentation.none(count)
 
@@ -231,7 +231,7 @@ def test_an_update_on_mirror_images_swaps_frames_memory_and_moves(
 ) -> None:
     """Priorities of an update on mirror images are the errors of the mirrored transitions, written out anew."""
 
-    def mirrored(count: int, generator: object = None) -> Augmentation:
+    def mirrored(count: int, generator: object = None, wide: bool = False) -> Augmentation:
         record = unchanged(count)
         record.mirror[:] = True
         return record

@@ -13,6 +13,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from torch import Tensor
 from torch.nn import functional
 
+from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.dueling import DuelingNetwork, NetworkConfig
 from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
 from us_nav_agent.training.augment import augment_actions, augment_frames, mirror_moves, sample_augmentation
@@ -45,7 +46,16 @@ class ReferenceQNetwork(BasePolicy):  # type: ignore[misc]
         self.network = DuelingNetwork(config)
 
     def frames(self, obs: PyTorchObs) -> Tensor:
-        """The frames uint8 (n, frames, h, w) that observations refer to."""
+        """The frames uint8 (n, frames, h, w) that observations refer to.
+
+        Raises:
+            TrainingError: this is a learner from a file, which carries no frames.
+        """
+        if not len(self.bank.frames):
+            raise TrainingError(
+                "a learner from a file has no frames; load it with "
+                "custom_objects={'policy_kwargs': {'config': ..., 'bank': ...}}, or use set_parameters on a new one"
+            )
         frames: Tensor = self.bank.frames[obs["frames"].long()]
         return frames
 
@@ -95,7 +105,7 @@ class PrioritizedDoubleDQN(DQN):  # type: ignore[misc]
         losses = []
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample(batch_size)
-            record = sample_augmentation(batch_size, generator).to(self.device)
+            record = sample_augmentation(batch_size, generator, wide=True).to(self.device)
 
             def values(network: ReferenceQNetwork, obs: PyTorchObs, record: Any = record) -> Tensor:
                 frames = augment_frames(network.frames(obs), record)

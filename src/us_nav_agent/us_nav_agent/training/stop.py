@@ -71,7 +71,7 @@ class _Learner:
     def update(self, frames: Frames, labels: Labels) -> None:
         """One step on a batch, augmented."""
         pictures = torch.from_numpy(frames).unsqueeze(1)
-        logits = self.network(augment_frames(pictures, sample_augmentation(len(labels), self.generator)))
+        logits = self.network(augment_frames(pictures, sample_augmentation(len(labels), self.generator, wide=True)))
         loss = functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels).float())
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
