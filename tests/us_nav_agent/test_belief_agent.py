@@ -1,5 +1,6 @@
 """The belief agent whole: its networks, its training, its decisions one by one and in batches, its model file."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import BINS, COLUMNS, FRAME_HEIGHT, FRAME_WIDTH, FRAMES_PER_BIN, ROWS, Action, Bin
 from us_grid_sim.phantom.target import Target
 from us_nav_agent.deciders.belief import BeliefDecider, Knowledge
 from us_nav_agent.errors import ModelError
+from us_nav_agent.evaluation import evaluate_seeds
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
 from us_nav_agent.policy import load_policy, one_thread, save_policy
 from us_nav_agent.rollout import MAX_ACTIONS, run_all
@@ -215,3 +218,24 @@ def test_knowledge_of_other_targets_than_the_file_names_is_refused(trained: Beli
     odd = BeliefDecider(trained.locators, Knowledge(2))
     with pytest.raises(ModelError, match="weights do not fit the networks it names"):
         load_policy(save_policy(tmp_path / "odd.safetensors", odd))
+
+
+# --- evaluation ---------------------------------------------------------------------------------------------------
+
+
+def test_an_evaluation_walks_to_the_target_that_is_asked_for(
+    trained: BeliefDecider, backs: list[PreprocessedGrid], tmp_path: Path
+) -> None:
+    policy = load_policy(save_policy(tmp_path / "belief.safetensors", trained))
+    left = [grid.towards("sacroiliac_left") for grid in backs]
+    left = [replace(grid, name=f"Back{number}") for number, grid in enumerate(left)]
+    result = evaluate_seeds([policy], left, 0, "sacroiliac_left")
+    assert result.reachability.mean > 0.95
+    assert json.loads(result.to_json())["target"] == "sacroiliac_left"
+    assert "| architecture, to sacroiliac_left |" in result.to_markdown()
+    assert "Hase et al. 2020" not in result.to_markdown()  # they walked to the sacrum alone
+
+
+def test_a_subject_without_the_target_says_which_it_has(backs: list[PreprocessedGrid]) -> None:
+    with pytest.raises(UsGridSimError, match="no goal bins of 'l4'; it has those of sacrum, sacroiliac_left"):
+        backs[0].towards("l4")

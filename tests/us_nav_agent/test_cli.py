@@ -52,7 +52,7 @@ def test_help_imports_neither_torch_nor_ros() -> None:
         (("evaluate", "msdqn-lite", "random"), "random is a baseline; evaluate it alone"),
         (("evaluate", "msdqn-lite", "msdqn-lite"), "stands twice; name each seed once"),
         (("evaluate", "oracle", "--data", "/nowhere"), "/nowhere"),
-        (("train", "nothing"), "no experiment 'nothing'; there is densenet, mdqn_lite, msdqn_lite"),
+        (("train", "nothing"), "no experiment 'nothing'; there is belief, densenet, mdqn_lite"),
         (("launch", "nothing.yaml"), "nothing.yaml: no such launch file"),
         (("launch", "grid", "word"), "argument 'word'; expected name:=value"),
         (("launch", "grid", "x:=1"), "no argument x; there are bag, model, patient_file"),

@@ -46,10 +46,10 @@ class Runs:
 
 
 def run_all(decider: Decider, grids: Sequence[PreprocessedGrid], seed: int) -> Runs:
-    """Walk every grid from every bin.
+    """Walk every grid from every bin to the grid's goals.
 
     Args:
-        decider: chooses the actions.
+        decider: chooses the actions; one that walks towards what those goals show.
         grids: the subjects, frames as the networks see them.
         seed: of the frames that are drawn in the bins.
     """

@@ -1,5 +1,6 @@
 """A subject's frames as a network sees them: preprocessed once, kept beside the data, loaded in one read."""
 
+import dataclasses
 import hashlib
 import os
 import zipfile
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from us_grid_sim.dataset.layout import GridSubject, read_subject
 from us_grid_sim.dataset.targets import read_targets, targets_file
+from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import FRAMES_PER_BIN, Bin
 from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Frame8, Preprocess
@@ -49,6 +51,19 @@ class PreprocessedGrid:
     def __post_init__(self) -> None:
         if not self.targets:
             object.__setattr__(self, "targets", {Target.SACRUM: self.goals})
+
+    def towards(self, target: str) -> "PreprocessedGrid":
+        """The same subject, its goals the bins that show ``target``.
+
+        Raises:
+            UsGridSimError: they are not known.
+        """
+        known = {one.value: bins for one, bins in self.targets.items()}
+        if target not in known:
+            raise UsGridSimError(
+                f"subject {self.name} has no goal bins of {target!r}; it has those of {', '.join(known)}"
+            )
+        return dataclasses.replace(self, goals=known[target])
 
 
 def draw_frame(bins: npt.NDArray[np.int32], position: Bin, rng: np.random.Generator) -> int:

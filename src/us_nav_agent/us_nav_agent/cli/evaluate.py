@@ -1,5 +1,6 @@
 """`usnav evaluate`: models or a baseline on all starts of the test subjects, beside the paper's table."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +12,9 @@ from us_nav_agent.cli.screen import console, progress_bar
 if TYPE_CHECKING:
     from us_grid_sim.dataset.grid import PreprocessedGrid
     from us_grid_sim.dataset.layout import GridSubject
+    from us_grid_sim.geometry import Bin
 
+    from us_nav_agent.deciders import Decider
     from us_nav_agent.evaluation import EvaluationResult
     from us_nav_agent.policy import Policy
 
@@ -29,12 +32,13 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("data/cohort"),
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Which subjects.")] = "test",
     seed: Annotated[int, typer.Option(min=0, help="Of the frames drawn in the bins.")] = 0,
+    target: Annotated[str, typer.Option(help="View to walk to; a model names those that it finds.")] = "sacrum",
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json, evaluation.md and pictures.")] = None,
 ) -> None:
     """Walk from all 165 bins of each subject; the same seed gives the same JSON byte for byte.
 
     Examples: `usnav evaluate msdqn-lite --out runs/evaluation`, `usnav evaluate oracle`,
-    `usnav evaluate runs/msdqn_lite-seed*/model.safetensors`
+    `usnav evaluate runs/msdqn_lite-seed*/model.safetensors`, `usnav evaluate belief --target l4`
     """
     from us_grid_sim.dataset.layout import read_subject, subjects_of
 
@@ -47,15 +51,35 @@ def evaluate(
         raise UsNavAgentError(f"{named[0]} is a baseline; evaluate it alone")
     policies = [] if named else _load_seeds(models)
     files = subjects_of(data, split)
-    subjects = [read_subject(file) for file in files]
-    grids = _load_grids(files, policies[0]) if policies else []
-    result = evaluate_seeds(policies, grids, seed) if policies else evaluate_baseline(named[0], subjects, seed)
+    subjects = [replace(read_subject(file), goals=_goals(file, target)) for file in files]
+    grids = [grid.towards(target) for grid in _load_grids(files, policies[0])] if policies else []
+    if policies:
+        result = evaluate_seeds(policies, grids, seed, target)
+    else:
+        result = evaluate_baseline(named[0], subjects, seed, target)
     console.print(Markdown(result.to_markdown()))
     if out is not None:
         written = [*write_tables(result, out), write_reachability(result, subjects, out)]
         if policies:
-            written += _write_looks(result, policies[0], subjects, grids, out)
+            written += _write_looks(result, policies[0].decider.towards(target), subjects, grids, out)
         console.print(f"wrote {', '.join(file.name for file in written)} in {out}", soft_wrap=True)
+
+
+def _goals(patient_file: Path, target: str) -> "tuple[Bin, ...]":
+    """The goal bins of the target on a subject."""
+    from us_grid_sim.dataset.layout import read_subject
+    from us_grid_sim.dataset.targets import read_targets
+    from us_grid_sim.phantom.target import Target
+
+    from us_nav_agent.errors import UsNavAgentError
+
+    if target == Target.SACRUM.value:
+        return read_subject(patient_file).goals
+    try:
+        return read_targets(patient_file)[Target(target)]
+    except ValueError:
+        known = ", ".join(one.value for one in Target)
+        raise UsNavAgentError(f"no target {target!r}; there is {known}") from None
 
 
 def _load_seeds(names: list[str]) -> "list[Policy]":
@@ -78,7 +102,7 @@ def _load_grids(files: list[Path], policy: "Policy") -> "list[PreprocessedGrid]"
 
 def _write_looks(
     result: "EvaluationResult",
-    policy: "Policy",
+    decider: "Decider",
     subjects: "list[GridSubject]",
     grids: "list[PreprocessedGrid]",
     out: Path,
@@ -87,11 +111,11 @@ def _write_looks(
     from us_nav_agent.evaluation.look import state_values
     from us_nav_agent.evaluation.report import write_run, write_values
 
-    written = [write_run(result, policy.decider, grids, subjects[0].frame, out)]
+    written = [write_run(result, decider, grids, subjects[0].frame, out)]
     with progress_bar() as bar:
-        found = [state_values(policy.decider, grid) for grid in bar.track(grids, description="state values")]
+        found = [state_values(decider, grid) for grid in bar.track(grids, description="state values")]
     values = [one for one in found if one is not None]
     if values:
         return [*written, write_values(result, values, subjects, out)]
-    console.print(f"{policy.name} estimates no state value: no picture of them", soft_wrap=True)
+    console.print(f"{result.label} estimates no state value: no picture of them", soft_wrap=True)
     return written

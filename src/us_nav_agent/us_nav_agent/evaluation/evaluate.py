@@ -33,7 +33,9 @@ def evaluate(policy: Policy, subjects: Sequence[PreprocessedGrid], seed: int) ->
     return evaluate_seeds([policy], subjects, seed)
 
 
-def evaluate_seeds(policies: Sequence[Policy], subjects: Sequence[PreprocessedGrid], seed: int) -> EvaluationResult:
+def evaluate_seeds(
+    policies: Sequence[Policy], subjects: Sequence[PreprocessedGrid], seed: int, target: str = "sacrum"
+) -> EvaluationResult:
     """Walk every subject from every bin with each of the training seeds of one architecture, and measure.
 
     All runs of a step share one batch. A batched Q-value may differ from that of ``Policy.act`` in the last bits
@@ -44,9 +46,10 @@ def evaluate_seeds(policies: Sequence[Policy], subjects: Sequence[PreprocessedGr
         policies: of one architecture; their own memories are left alone.
         subjects: preprocessed as the policies ask for.
         seed: of the frames that are drawn in the bins, the same for each policy, and of the bootstrap.
+        target: to walk to; the subjects' goals show it.
 
     Raises:
-        UsNavAgentError: two policies are the same model or differ in architecture.
+        UsNavAgentError: two policies are the same model or differ in architecture, or do not find the target.
         ValueError: there is no policy or no subject, or a subject was preprocessed otherwise than a policy asks for.
     """
     if not policies or not subjects:
@@ -60,17 +63,18 @@ def evaluate_seeds(policies: Sequence[Policy], subjects: Sequence[PreprocessedGr
                 f"subject {grid.name} is preprocessed by {grid.preprocess}; expected {policies[0].preprocess}"
             )
     with one_thread():
-        runs = [run_all(policy.decider, subjects, seed) for policy in policies]
-    return _result([Model(policy.name, policy.sha256) for policy in policies], subjects, runs, seed)
+        runs = [run_all(policy.decider.towards(target), subjects, seed) for policy in policies]
+    return _result([Model(policy.name, policy.sha256) for policy in policies], subjects, runs, seed, target)
 
 
-def evaluate_baseline(name: str, subjects: Sequence[Subject], seed: int) -> EvaluationResult:
+def evaluate_baseline(name: str, subjects: Sequence[Subject], seed: int, target: str = "sacrum") -> EvaluationResult:
     """Walk every subject from every bin with a baseline of ``scripted.BASELINES``, and measure.
 
     Args:
         name: of the baseline.
         subjects: whose goals it is measured by.
         seed: of the baseline's chance and of the bootstrap.
+        target: that the goals show.
 
     Raises:
         ValueError: there is no subject.
@@ -78,7 +82,7 @@ def evaluate_baseline(name: str, subjects: Sequence[Subject], seed: int) -> Eval
     if not subjects:
         raise ValueError("no subjects; an evaluation needs at least one")
     runs = run_baseline(name, [subject.goals for subject in subjects], seed)
-    return _result([Model(name, None)], subjects, [runs], seed)
+    return _result([Model(name, None)], subjects, [runs], seed, target)
 
 
 def check_seeds(policies: Sequence[Policy]) -> None:
@@ -94,7 +98,9 @@ def check_seeds(policies: Sequence[Policy]) -> None:
             )
 
 
-def _result(models: Sequence[Model], subjects: Sequence[Subject], runs: Sequence[Runs], seed: int) -> EvaluationResult:
+def _result(
+    models: Sequence[Model], subjects: Sequence[Subject], runs: Sequence[Runs], seed: int, target: str
+) -> EvaluationResult:
     """Measure the runs of each model, and those of the baselines on the same subjects."""
     goals = [subject.goals for subject in subjects]
     measured = [measure(one, goals) for one in runs]
@@ -102,6 +108,7 @@ def _result(models: Sequence[Model], subjects: Sequence[Subject], runs: Sequence
     baselines = {name: measure(run_baseline(name, goals, seed), goals) for name in BASELINES if name != models[0].name}
     return EvaluationResult(
         models=tuple(models),
+        target=target,
         seed=seed,
         subjects=tuple(subject.name for subject in subjects),
         values=values,

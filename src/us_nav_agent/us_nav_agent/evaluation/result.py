@@ -50,6 +50,7 @@ class EvaluationResult:
 
     Attributes:
         models: the training seeds of one architecture, or one policy, or one baseline.
+        target: that was walked to.
         seed: of the frames drawn in the bins, of the bootstrap, and of a baseline's chance.
         subjects: their names.
         values: each metric of ``metrics.measure``, (models, subjects).
@@ -59,6 +60,7 @@ class EvaluationResult:
     """
 
     models: tuple[Model, ...]
+    target: str
     seed: int
     subjects: tuple[str, ...]
     values: dict[str, Floats]
@@ -85,6 +87,7 @@ class EvaluationResult:
         """The result as JSON, ending in a newline: the same result gives the same bytes. A missing value is null."""
         content = {
             "models": [asdict(model) for model in self.models],
+            "target": self.target,
             "seed": self.seed,
             "max_actions": MAX_ACTIONS,
             "subjects": self.subjects,
@@ -111,9 +114,10 @@ class EvaluationResult:
         seeds = f" and {len(self.models)} seeds" if len(self.models) > 1 else ""
         over = f"mean, {CONFIDENCE:.0%} interval over {len(self.subjects)} subjects{seeds}"
         ours = (self.policy_correctness, self.reachability)
+        published = PUBLISHED if self.target == "sacrum" else {}
         return [
-            *_head("architecture", ["policy correctness", "reachability"]),
-            *(_line(f"{name}, Hase et al. 2020", map("{:.2%}".format, pair)) for name, pair in PUBLISHED.items()),
+            *_head(f"architecture, to {self.target}", ["policy correctness", "reachability"]),
+            *(_line(f"{name}, Hase et al. 2020", map("{:.2%}".format, pair)) for name, pair in published.items()),
             _line(
                 f"{self.label} ({over})",
                 (f"{one.mean:.2%} ({one.low:.2%} to {one.high:.2%})" for one in ours),
