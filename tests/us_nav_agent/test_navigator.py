@@ -10,17 +10,18 @@ from us_nav_agent.navigator import End, Navigator, NavigatorConfig, Step, Wait
 from us_nav_agent.policy import Decision
 
 FRAME = np.zeros((600, 800), np.uint8)
-CONFIG = NavigatorConfig(max_steps=3, first_frame_timeout=10.0, frame_timeout=2.0, step_timeout=5.0)
+CONFIG = NavigatorConfig(target="l4", max_steps=3, first_frame_timeout=10.0, frame_timeout=2.0, step_timeout=5.0)
 
 
 class Script:
     """A policy that decides as it is told."""
 
     def __init__(self, *actions: Action | FrameError) -> None:
-        self.actions, self.resets = list(actions), 0
+        self.actions = list(actions)
+        self.sent_to: list[str | None] = []
 
-    def reset(self) -> None:
-        self.resets += 1
+    def reset(self, target: str | None = None) -> None:
+        self.sent_to.append(target)
 
     def act(self, frame: np.ndarray) -> Decision:
         action = self.actions.pop(0)
@@ -46,10 +47,10 @@ def reason(order: object) -> str:
     return order.reason
 
 
-def test_a_run_forgets_the_last_one() -> None:
+def test_a_run_forgets_the_last_one_and_sets_out_for_its_target() -> None:
     policy = Script()
     Navigator(policy, CONFIG, 0.0)
-    assert policy.resets == 1
+    assert policy.sent_to == ["l4"]
 
 
 @pytest.mark.parametrize(

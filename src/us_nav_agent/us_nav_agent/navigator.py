@@ -17,8 +17,8 @@ from us_nav_agent.policy import Decision
 class Decider(Protocol):
     """What the navigator needs of a policy."""
 
-    def reset(self) -> None:
-        """Forget the last run."""
+    def reset(self, target: str | None = None) -> None:
+        """Forget the last run and set out for ``target``."""
         ...
 
     def act(self, frame: Frame8) -> Decision:
@@ -28,15 +28,17 @@ class Decider(Protocol):
 
 @dataclass(frozen=True)
 class NavigatorConfig:
-    """Limits of a run.
+    """Where a run goes, and its limits.
 
     Attributes:
+        target: the view to find, one that the policy finds.
         max_steps: probe steps.
         first_frame_timeout: longest wait for the first frame [s]; longer where a source may still be discovered.
         frame_timeout: longest wait for a frame that shows the new place [s].
         step_timeout: longest wait for the result of a step [s].
     """
 
+    target: str
     max_steps: int
     first_frame_timeout: float
     frame_timeout: float
@@ -77,14 +79,14 @@ class Navigator:
     """One run.
 
     Args:
-        policy: decides on frames; it is reset.
+        policy: decides on frames; it is reset and sent to the target.
         config: limits.
         now: steady time [s].
         after: only frames stamped later than this are decided on [ns].
     """
 
     def __init__(self, policy: Decider, config: NavigatorConfig, now: float, after: int = 0) -> None:
-        policy.reset()
+        policy.reset(config.target)
         self._policy, self._config = policy, config
         self._after = after
         self.steps = 0

@@ -226,7 +226,11 @@ class PolicyNode(LifecycleNode):
         seen = self._counts["frames"] > 0
         first = self.config.frame_timeout if seen else self.config.startup_timeout
         config = NavigatorConfig(
-            goal.max_steps or self.config.max_steps, first, self.config.frame_timeout, self.config.step_timeout
+            goal.target,
+            goal.max_steps or self.config.max_steps,
+            first,
+            self.config.frame_timeout,
+            self.config.step_timeout,
         )
         started = self.get_clock().now().nanoseconds
         navigator = Navigator(self._policy, config, time.monotonic(), started)
