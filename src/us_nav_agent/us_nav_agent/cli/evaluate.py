@@ -107,7 +107,8 @@ def _write_looks(
     grids: "list[PreprocessedGrid]",
     out: Path,
 ) -> list[Path]:
-    """Write the pictures of a run and of the state values, of the first model."""
+    """Write the pictures of a run, of the state values and of the stated probabilities, of the first model."""
+    from us_nav_agent.evaluation.calibration import draw_reliability, stop_reliability
     from us_nav_agent.evaluation.look import state_values
     from us_nav_agent.evaluation.report import write_run, write_values
 
@@ -115,6 +116,10 @@ def _write_looks(
     with progress_bar() as bar:
         found = [state_values(decider, grid) for grid in bar.track(grids, description="state values")]
     values = [one for one in found if one is not None]
+    stated = stop_reliability(decider, grids)
+    if stated is not None:
+        title = f"{result.models[0].name}: the probability that a frame shows the goal"
+        written.append(draw_reliability(stated, title, out / "reliability.png"))
     if values:
         return [*written, write_values(result, values, subjects, out)]
     console.print(f"{result.label} estimates no state value: no picture of them", soft_wrap=True)

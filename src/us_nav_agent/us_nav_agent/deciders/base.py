@@ -106,6 +106,13 @@ class Decider(ABC):
         """
         return None
 
+    def stop_probabilities(self, bank: Frames) -> Floats | None:
+        """Probability (n,) that each frame of ``bank``, uint8 (n, h, w), shows the target, as the first one of a run.
+
+        None of an architecture that states none.
+        """
+        return None
+
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
         """The networks by the name that their weights have in a model file."""

@@ -15,7 +15,7 @@ from us_grid_sim.geometry import Action
 from us_grid_sim.preprocess import Frame8, Preprocess
 
 from us_nav_agent.belief import Belief, Doubles, Grids
-from us_nav_agent.deciders.base import BATCH, Decider, Decision, Frames, Ints, Run, Walkers, read_config
+from us_nav_agent.deciders.base import BATCH, Decider, Decision, Floats, Frames, Ints, Run, Walkers, read_config
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
 
 
@@ -137,6 +137,21 @@ class BeliefDecider(Decider):
             return actions
 
         return walk
+
+    def stop_probabilities(self, bank: Frames) -> Floats:
+        """See Decider."""
+        return self._first_looks(bank)[0].astype(np.float32)
+
+    def state_values(self, bank: Frames) -> Floats:
+        """See Decider; the worth of the best action."""
+        return np.asarray(self._first_looks(bank)[1].max(axis=1), dtype=np.float32)
+
+    def _first_looks(self, bank: Frames) -> tuple[Doubles, Doubles]:
+        """Of runs that begin on each frame: probability of the target being shown (n,), worth of each action (n, 5)."""
+        belief, every, seen = self.belief(len(bank)), np.arange(len(bank)), self.sights(bank)
+        belief.see(every, seen.rows, seen.columns)
+        shown = self.probability(belief, every, seen.shown)
+        return shown, belief.values(every, shown)
 
     def belief(self, runs: int) -> Belief:
         """The beliefs of so many new runs."""

@@ -50,6 +50,11 @@ class ClassifierDecider(Decider):
         actions = classifier_logits(self.network, bank).argmax(axis=1)
         return lambda live, frames: actions[frames]
 
+    def stop_probabilities(self, bank: Frames) -> Floats:
+        """See Decider."""
+        shares: Floats = torch.softmax(torch.from_numpy(classifier_logits(self.network, bank)), dim=1).numpy()
+        return shares[:, Action.STOP]
+
     def networks(self) -> dict[str, nn.Module]:
         """See Decider."""
         return {"network": self.network}

@@ -165,6 +165,10 @@ class MsDqnDecider(Decider):
 
         return walk
 
+    def stop_probabilities(self, bank: Frames) -> Floats:
+        """See Decider."""
+        return stop_probabilities(self.stop_classifier, bank)
+
     def state_values(self, bank: Frames) -> Floats:
         """See Decider."""
         return _state_values(self.q_network, bank)
