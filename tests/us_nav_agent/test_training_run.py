@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file
 from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_grid_sim.envs.tables import GridTables
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distance
 from us_nav_agent.deciders import MsDqnDecider
 from us_nav_agent.errors import TrainingError
@@ -21,7 +22,7 @@ from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, Values
 from us_nav_agent.policy import load_policy
 from us_nav_agent.rollout import Runs, run_all
 from us_nav_agent.training import TrainProgress, load_experiment, q_learning, train
-from us_nav_agent.training.calibration import platt_scaling, stop_threshold
+from us_nav_agent.training.calibration import best_threshold, platt_scaling, stop_threshold, worth_of_stops
 from us_nav_agent.training.experiment import FOLDER, DqnExperiment, DqnSettings, MemorySettings, StopSettings
 from us_nav_agent.training.stop import balanced_batches, choose_threshold, labelled_frames, train_stop
 
@@ -385,5 +386,25 @@ def test_a_classifier_without_an_error_does_not_become_infinitely_sure() -> None
 
 
 def test_calibration_needs_frames_of_both_kinds() -> None:
-    with pytest.raises(ValueError, match="0 frames show the target and 3 do not"):
+    with pytest.raises(ValueError, match="0 samples show the target and 3 do not"):
         platt_scaling(np.zeros(3, np.float32), np.zeros(3, dtype=bool))
+
+
+def test_a_stop_is_worth_the_fewest_actions_over_those_taken(toy_grid: MakeGrid) -> None:
+    """From 3 bins below the goal up and on: nothing on the way, 4/4 in the goal, nothing past it."""
+    tables = GridTables.of([toy_grid(goals=(Bin(5, 2),))])
+    path = np.tile(np.arange(BINS)[:, None], (1, 1, 21)).reshape(1, BINS, 21)
+    path[0, Bin(8, 2).state] = [Bin(max(8 - step, 0), 2).state for step in range(21)]
+    path[0, Bin(6, 2).state] = [Bin(6, 2).state, Bin(7, 2).state, Bin(6, 2).state] + [Bin(5, 2).state] * 18
+    worth = worth_of_stops(tables, path)
+    assert worth[Bin(8, 2).state].tolist() == [0, 0, 0, 1.0] + [0] * 16
+    assert worth[Bin(6, 2).state, :5].tolist() == [0, 0, 0, 2 / 4, 2 / 5]
+    assert worth[Bin(5, 2).state, 0] == 1.0
+    assert worth[Bin(0, 0).state].max() == 0.0
+
+
+def test_the_best_threshold_neither_stops_elsewhere_nor_dallies() -> None:
+    """Stops at 0.2 are wrong, at 0.6 right, at 0.9 right and late."""
+    probabilities = np.tile([0.2, 0.6, 0.9], (4, 1))
+    worth = np.tile([0.0, 1.0, 0.5], (4, 1))
+    assert 0.2 < best_threshold(probabilities, worth) <= 0.6

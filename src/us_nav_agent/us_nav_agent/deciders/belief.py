@@ -64,16 +64,24 @@ class Knowledge(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Sights:
-    """What the ensemble says of n frames, for one target: the mean over its members.
+    """What the ensemble says of n frames, for each of T targets: the mean over its members.
 
     Attributes:
-        rows, columns: log-probabilities (n, 21), (n, 29) of the offsets, up to a constant.
-        shown: logit (n,) of the target being shown.
+        rows, columns: log-probabilities (n, T, 21), (n, T, 29) of the offsets, up to a constant.
+        shown: logits (n, T) of the target being shown.
     """
 
-    rows: Doubles
-    columns: Doubles
-    shown: Doubles
+    rows: Floats
+    columns: Floats
+    shown: Floats
+
+    def of(self, frames: Ints, target: int) -> tuple[Doubles, Doubles, Doubles]:
+        """Rows (k, 21), columns (k, 29) and shown (k,) of the frames of these numbers (k,)."""
+        return (
+            self.rows[frames, target].astype(np.float64),
+            self.columns[frames, target].astype(np.float64),
+            self.shown[frames, target].astype(np.float64),
+        )
 
 
 class BeliefDecider(Decider):
@@ -112,9 +120,9 @@ class BeliefDecider(Decider):
         belief, one = self.belief(1), np.zeros(1, dtype=np.int64)
 
         def run(frame: Frame8) -> Decision:
-            seen = self.sights(frame[None])
-            belief.see(one, seen.rows, seen.columns)
-            shown = self.probability(belief, one, seen.shown)
+            rows, columns, logit = self.sights(frame[None]).of(one, self._target)
+            belief.see(one, rows, columns)
+            shown = self.probability(belief, one, logit)
             values = belief.values(one, shown)
             action = Action(int(self._choose(values, shown)[0]))
             confidence = shown[0] if action is Action.STOP else belief.closer(one)[0, action]
@@ -130,8 +138,9 @@ class BeliefDecider(Decider):
         belief, seen = self.belief(runs), self.sights(bank)
 
         def walk(live: Ints, frames: Ints) -> Ints:
-            belief.see(live, seen.rows[frames], seen.columns[frames])
-            shown = self.probability(belief, live, seen.shown[frames])
+            rows, columns, logits = seen.of(frames, self._target)
+            belief.see(live, rows, columns)
+            shown = self.probability(belief, live, logits)
             actions = self._choose(belief.values(live, shown), shown)
             belief.move(live, actions)
             return actions
@@ -148,9 +157,10 @@ class BeliefDecider(Decider):
 
     def _first_looks(self, bank: Frames) -> tuple[Doubles, Doubles]:
         """Of runs that begin on each frame: probability of the target being shown (n,), worth of each action (n, 5)."""
-        belief, every, seen = self.belief(len(bank)), np.arange(len(bank)), self.sights(bank)
-        belief.see(every, seen.rows, seen.columns)
-        shown = self.probability(belief, every, seen.shown)
+        belief, every = self.belief(len(bank)), np.arange(len(bank))
+        rows, columns, logits = self.sights(bank).of(every, self._target)
+        belief.see(every, rows, columns)
+        shown = self.probability(belief, every, logits)
         return shown, belief.values(every, shown)
 
     def belief(self, runs: int) -> Belief:
@@ -162,15 +172,15 @@ class BeliefDecider(Decider):
         pictures = torch.from_numpy(frames).unsqueeze(1)
         with torch.inference_mode():
             parts = [self._look(pictures[first : first + BATCH]) for first in range(0, len(frames), BATCH)]
-        rows, columns, shown = (torch.cat(part).double().numpy() for part in zip(*parts, strict=True))
+        rows, columns, shown = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         return Sights(rows, columns, shown)
 
     def _look(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same of so few frames (n, 1, h, w) that one call takes them."""
         said = [one(pictures) for one in self.locators]
-        rows = torch.stack([torch.log_softmax(one.rows[:, self._target], dim=1) for one in said])
-        columns = torch.stack([torch.log_softmax(one.columns[:, self._target], dim=1) for one in said])
-        shown = torch.stack([one.shown[:, self._target] for one in said])
+        rows = torch.stack([torch.log_softmax(one.rows, dim=2) for one in said])
+        columns = torch.stack([torch.log_softmax(one.columns, dim=2) for one in said])
+        shown = torch.stack([one.shown for one in said])
         return rows.mean(dim=0), columns.mean(dim=0), shown.mean(dim=0)
 
     def probability(self, belief: Belief, live: Ints, shown: Doubles) -> Doubles:

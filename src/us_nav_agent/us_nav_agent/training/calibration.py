@@ -58,7 +58,7 @@ def platt_scaling(logits: npt.NDArray[np.float32], labels: Labels) -> tuple[floa
 
 
 def stop_threshold(q: DuelingNetwork, stop: StopClassifier, grids: Sequence[PreprocessedGrid]) -> float:
-    """The stop probability by which most runs on these subjects end well.
+    """The stop probability by which runs on these subjects end best.
 
     Single frames weigh both errors alike, but a run recovers from a missed stop in the next goal bin and never from a
     stop elsewhere; so the threshold of a policy is chosen on runs. One walk without a stop tells the ends of the runs
@@ -73,24 +73,42 @@ def stop_threshold(q: DuelingNetwork, stop: StopClassifier, grids: Sequence[Prep
         seen.append(probabilities[frames].astype(np.float64))
         return walkers(live, frames)
 
-    path = walk(noted, tables, seed=0).path[..., :-1]
-    shown = np.stack([goal[bins] for goal, bins in zip(tables.is_goal, path, strict=True)])
-    return best_threshold(np.stack(seen, axis=1), shown.reshape(-1, len(seen)))
+    path = walk(noted, tables, seed=0).path
+    return best_threshold(np.stack(seen, axis=1), worth_of_stops(tables, path))
 
 
-def best_threshold(probabilities: Doubles, shown: Labels) -> float:
-    """The threshold at which most runs stop where the target is shown, the middle one of equals.
+def shown_along(tables: GridTables, path: Ints) -> Labels:
+    """Whether the goal is shown at each of the 20 decisions of walks without a stop, (runs, 20)."""
+    shown = np.stack([goal[bins] for goal, bins in zip(tables.is_goal, path[..., :-1], strict=True)])
+    return shown.reshape(-1, shown.shape[-1])
+
+
+def worth_of_stops(tables: GridTables, path: Ints) -> Doubles:
+    """What a stop at each of the 20 decisions of walks is worth, (runs, 20).
+
+    Nothing elsewhere than in the goal; there the fewest actions that would do over those that it took, as success
+    weighted by path length (Anderson et al. 2018), so that neither a wrong stop nor dallying pays.
+    """
+    shown = shown_along(tables, path)
+    fewest = tables.distances.reshape(-1, 1) + 1.0
+    taken = np.arange(shown.shape[1]) + 1.0
+    return np.where(shown, fewest / np.maximum(fewest, taken), 0.0)
+
+
+def best_threshold(probabilities: Doubles, worth: Doubles) -> float:
+    """The threshold at which runs are worth most, the middle one of equals.
 
     Args:
         probabilities: (runs, steps), along walks without a stop; a run ends at the first that reaches the threshold.
-        shown: (runs, steps), whether the target was shown there.
+        worth: (runs, steps), of an end there; a run without an end is worth nothing.
     """
-    reached = np.array([_share_reached(probabilities >= one, shown) for one in _THRESHOLDS])
-    best = np.flatnonzero(reached == reached.max())
+    means = np.array([_mean_worth(probabilities >= one, worth) for one in _THRESHOLDS])
+    best = np.flatnonzero(means == means.max())
     return float(_THRESHOLDS[best[len(best) // 2]])
 
 
-def _share_reached(stops: Labels, shown: Labels) -> float:
-    """Share of runs whose first stop (runs, steps) comes where the target is shown (runs, steps)."""
+def _mean_worth(stops: Labels, worth: Doubles) -> float:
+    """Mean worth of the first stop of each run."""
     first = stops.argmax(axis=1)[:, None]
-    return float((np.take_along_axis(stops, first, axis=1) & np.take_along_axis(shown, first, axis=1)).mean())
+    ends = np.take_along_axis(stops, first, axis=1)
+    return float((ends * np.take_along_axis(worth, first, axis=1)).mean())
