@@ -80,7 +80,7 @@ def sample_augmentation(count: int, generator: torch.Generator, wide: bool = Fal
         return dataclasses.replace(Augmentation.none(count), **plain)
     return Augmentation(
         **plain,
-        thickness=torch.exp(uniform(0.35)),
+        thickness=torch.exp(0.2 + uniform(0.6)),  # heavy backs are rare among 25, and twice as thick
         lifted=torch.where(torch.rand(count, generator=generator) < 0.3, uniform(0.5), 0.0),
         clutter=torch.rand(count, generator=generator) * 0.15,
         clutter_place=torch.randint(0, _CLUTTER_SIZE // 2, (count, 2), generator=generator),
