@@ -18,7 +18,8 @@ from us_nav_agent.evaluation import evaluate_seeds
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
 from us_nav_agent.policy import load_policy, one_thread, save_policy
 from us_nav_agent.rollout import MAX_ACTIONS, run_all
-from us_nav_agent.training.augment import Augmentation
+from us_nav_agent.training import localisation
+from us_nav_agent.training.augment import Augmentation, sample_augmentation
 from us_nav_agent.training.experiment import LocatorExperiment, LocatorSettings
 from us_nav_agent.training.knowledge import learn_knowledge
 from us_nav_agent.training.localisation import augment_labels, location_loss, mirrored_targets, train_locators
@@ -143,6 +144,10 @@ def test_members_and_seeds_differ(backs: list[PreprocessedGrid], tmp_path: Path)
 def trained(backs: list[PreprocessedGrid], tmp_path_factory: pytest.TempPathFactory) -> BeliefDecider:
     """An agent that has learnt the toy."""
     with one_thread(), pytest.MonkeyPatch.context() as patch:
+        # On the toy the height of a spot says the column, so thicker tissue would be another column.
+        patch.setattr(
+            localisation, "sample_augmentation", lambda count, generator, wide: sample_augmentation(count, generator)
+        )
         patch.setattr(LocatorExperiment, "network", replace(CONFIG, members=1))
         locators = train_locators(settings(12, members=1), backs, 0, tmp_path_factory.mktemp("run"), quiet)
         return BeliefDecider(locators, learn_knowledge(locators, backs, backs))

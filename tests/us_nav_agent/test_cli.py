@@ -114,7 +114,7 @@ def test_view_draws_a_subject(data: Path, tmp_path: Path) -> None:
 def test_evaluate_leaves_the_result_and_its_pictures(data: Path, tiny_model: Path, tmp_path: Path) -> None:
     done = usnav("evaluate", tiny_model, "--data", data, "--split", "train", "--out", tmp_path / "out")
     assert done.returncode == 0
-    written = {"evaluation.json", "evaluation.md", "reachability.png", "run.png", "values.png"}
+    written = {"evaluation.json", "evaluation.md", "reachability.png", "reliability.png", "run.png", "values.png"}
     assert {file.name for file in (tmp_path / "out").iterdir()} == written
     content = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (content["models"][0]["name"], content["subjects"]) == ("tiny", ["Virtual000"])

@@ -197,10 +197,11 @@ def _fill(kind: type[Any], values: object, file: Path, place: str) -> Any:
 Sized = TypeVar("Sized", ClassificationSettings, LocatorSettings)
 
 
-def _sized(settings: Sized, file: Path) -> Sized:
-    """The settings, if the picture is large enough for the network."""
+def _sized(kind: type[Sized], content: dict[str, Any], file: Path, place: str) -> Sized:
+    """The settings of a section, if the picture is large enough for the network."""
+    settings: Sized = _fill(kind, content[place], file, place)
     if settings.input_size < SMALLEST_INPUT:
-        raise TrainingError(f"{file}: input_size is {settings.input_size}; expected {SMALLEST_INPUT} or more")
+        raise TrainingError(f"{file}: {place}.input_size is {settings.input_size}; expected {SMALLEST_INPUT} or more")
     return settings
 
 
@@ -222,11 +223,9 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
         raise TrainingError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
     keys = set(content) if isinstance(content, dict) else set()
     if keys == {"classification"}:
-        return ClassificationExperiment(
-            path.stem, _sized(_fill(ClassificationSettings, content["classification"], path, "classification"), path)
-        )
+        return ClassificationExperiment(path.stem, _sized(ClassificationSettings, content, path, "classification"))
     if keys == {"locator"}:
-        return LocatorExperiment(path.stem, _sized(_fill(LocatorSettings, content["locator"], path, "locator"), path))
+        return LocatorExperiment(path.stem, _sized(LocatorSettings, content, path, "locator"))
     if keys | {"stop"} != {"preset", "memory", "stop", "dqn"}:
         problem = "an experiment has exactly the keys preset, memory, dqn (and stop), or classification, or locator"
         raise TrainingError(f"{path}: {problem}")
