@@ -16,7 +16,7 @@ from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.tables import GridTables
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distance
-from us_nav_agent.deciders import MsDqnDecider
+from us_nav_agent.deciders import DqnDecider, MsDqnDecider
 from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, Values
 from us_nav_agent.policy import load_policy
@@ -408,3 +408,19 @@ def test_the_best_threshold_neither_stops_elsewhere_nor_dallies() -> None:
     probabilities = np.tile([0.2, 0.6, 0.9], (4, 1))
     worth = np.tile([0.0, 1.0, 0.5], (4, 1))
     assert 0.2 < best_threshold(probabilities, worth) <= 0.6
+
+
+# --- the agents whose stop is an action ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("memory", [MemorySettings(1, 0), MemorySettings(3, 5)], ids=["V-DQN", "M-DQN"])
+def test_an_agent_without_a_stop_classifier_is_trained_and_walks(
+    experiment: DqnExperiment, subjects: list[str], toy_grid: MakeGrid, tmp_path: Path, memory: MemorySettings
+) -> None:
+    policy = load_policy(train(replace(experiment, memory=memory, stop=None), DATA, 0, tmp_path))
+    assert isinstance(policy.decider, DqnDecider)
+    assert (policy.decider.config.frames, policy.decider.config.actions) == (memory.frames, memory.actions)
+    assert policy.decider.config.outputs == len(Action)
+    assert not (tmp_path / "stop.pt").exists()
+    runs = run_all(policy.decider, [toy_grid()], seed=0)
+    assert runs.actions.min() >= 1

@@ -59,9 +59,16 @@ class ReferenceQNetwork(BasePolicy):  # type: ignore[misc]
         frames: Tensor = self.bank.frames[obs["frames"].long()]
         return frames
 
+    def moves(self, obs: PyTorchObs) -> Tensor:
+        """The action memories float (n, k * actions) of observations; (n, 0) of an agent that remembers none."""
+        if "actions" not in obs:
+            return torch.zeros(len(obs["frames"]), 0, device=obs["frames"].device)
+        moves: Tensor = obs["actions"].float()
+        return moves
+
     def forward(self, obs: PyTorchObs) -> Tensor:
         """Q-values (n, actions)."""
-        q: Tensor = self.network(self.frames(obs), obs["actions"].float()).q
+        q: Tensor = self.network(self.frames(obs), self.moves(obs)).q
         return q
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = True) -> Tensor:
@@ -109,7 +116,7 @@ class PrioritizedDoubleDQN(DQN):  # type: ignore[misc]
 
             def values(network: ReferenceQNetwork, obs: PyTorchObs, record: Any = record) -> Tensor:
                 frames = augment_frames(network.frames(obs), record)
-                moves = augment_actions(obs["actions"].float(), record, network.network.config.outputs)
+                moves = augment_actions(network.moves(obs), record, network.network.config.outputs)
                 q = network.network(frames, moves).q
                 return mirror_moves(q, record.mirror)
 

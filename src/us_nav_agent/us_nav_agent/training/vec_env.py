@@ -1,10 +1,12 @@
 """The vectorised grid environment as stable-baselines3 wants it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 from us_grid_sim.envs.sacrum_nav import Observation
@@ -19,6 +21,8 @@ class GridVecEnv(VecEnv):  # type: ignore[misc]
     ``goal_distance``, ``correct``, ``is_success``), ``terminal_observation`` and ``TimeLimit.truncated``; those of the
     others are empty. Options of ``set_options`` are ``task`` and ``start``, of each environment its own.
 
+    An observation of an agent that remembers no action has no ``actions``: stable-baselines3 takes no empty part.
+
     The environments have no parts of their own: an attribute that is read is that of all; none can be set or called.
 
     Args:
@@ -27,7 +31,11 @@ class GridVecEnv(VecEnv):  # type: ignore[misc]
 
     def __init__(self, environments: GridVectorEnv) -> None:
         self.environments = environments
-        super().__init__(environments.num_envs, environments.single_observation_space, environments.single_action_space)
+        whole = environments.single_observation_space
+        assert isinstance(whole, spaces.Dict)
+        self._parts = [name for name, part in whole.items() if math.prod(part.shape or ()) > 0]
+        space = spaces.Dict({name: whole[name] for name in self._parts})
+        super().__init__(environments.num_envs, space, environments.single_action_space)
 
     def reset(self) -> Observation:
         """Begin an episode everywhere, with the first of the seeds of ``seed`` and the options of ``set_options``.
@@ -43,7 +51,7 @@ class GridVecEnv(VecEnv):  # type: ignore[misc]
         self.reset_infos = _rows(infos, np.arange(self.num_envs))
         self._reset_seeds()
         self._reset_options()
-        return observation
+        return self._filled(observation)
 
     def step_async(self, actions: Ints) -> None:
         """Take the actions (n,) of the next step."""
@@ -56,10 +64,14 @@ class GridVecEnv(VecEnv):  # type: ignore[misc]
         if "final_obs" in infos:
             ended = np.flatnonzero(infos["_final_obs"])
             for place, info in zip(ended, _rows(infos["final_info"], ended), strict=True):
-                info["terminal_observation"] = {name: rows[place] for name, rows in infos["final_obs"].items()}
+                info["terminal_observation"] = {name: infos["final_obs"][name][place] for name in self._parts}
                 info["TimeLimit.truncated"] = bool(truncated[place])
                 all_infos[place] = info
-        return observation, rewards.astype(np.float32), terminated | truncated, all_infos
+        return self._filled(observation), rewards.astype(np.float32), terminated | truncated, all_infos
+
+    def _filled(self, observation: Observation) -> Observation:
+        """The parts that are not empty."""
+        return {name: observation[name] for name in self._parts}
 
     def close(self) -> None:
         """There is nothing to close."""
