@@ -1,6 +1,7 @@
 """Preprocessed grids and their cache."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -74,6 +75,16 @@ def test_targets_are_read_also_where_the_frames_are_cached(patient_file: Path) -
 def test_bins_point_into_the_frames_in_the_order_of_the_patient_file(patient_file: Path) -> None:
     grid = load_grid(patient_file, SMALL)
     np.testing.assert_array_equal(grid.indices[grid.bins], read_subject(patient_file).bins)
+
+
+def test_a_frame_that_a_bin_has_twice_is_viewed_there_once(patient_file: Path) -> None:
+    grid = load_grid(patient_file, SMALL)
+    bins = grid.bins.copy()
+    bins[0, 1] = [3, 1, 3, 3, 1]
+    numbers, states = replace(grid, bins=bins).views()
+    assert numbers[states == 1].tolist() == [1, 3]
+    assert sorted(numbers[states == 7].tolist()) == sorted(bins[0, 7].tolist())
+    assert len(numbers) == 165 * 5 - 3
 
 
 def test_a_second_load_reads_no_frame_and_is_the_same(patient_file: Path, reads: list[int]) -> None:

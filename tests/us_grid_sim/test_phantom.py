@@ -1,6 +1,7 @@
 """The virtual backs: the anatomy lies where anatomy lies, every subject has goals, and a record says it all."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from us_grid_sim.geometry import BINS, PROBE_WIDTH, Bin
 from us_grid_sim.phantom.build import axis
 from us_grid_sim.phantom.goal import GOAL_QUALITY, frame_truth, shows_sacrum
 from us_grid_sim.phantom.pelvis import JOINT_GAP
-from us_grid_sim.phantom.record import LEVELS, SubjectRecord, heavier, sample_subject
+from us_grid_sim.phantom.record import LEVELS, SubjectRecord, heavier, in_body_of, sample_subject, with_fat
 from us_grid_sim.phantom.spine import MM, SIZES, lay_out
 from us_grid_sim.phantom.subject import (
     INDENTATION_PER_NEWTON,
@@ -103,6 +104,31 @@ def test_a_heavier_subject_has_more_fat_and_a_broader_back_and_is_else_the_same(
     kept = {name: getattr(record, name) for name in ("body_mass_index", "fat", "half_width")}
     assert dataclasses.replace(changed, **kept) == record
     assert heavier(record, 0.0) == record
+
+
+BONES = re.findall(
+    r"\w+",
+    """
+    size, lordosis, sacral_slope, sacral_kyphosis, disc, curve, axial_rotation, vertebra_scale, spinous_deviation,
+    spinous_length, transverse_left, transverse_right, sacrum_width, sacrum_length, crest_height, foramen,
+    tubercles, sacralised_left, sacralised_right, open_arch, hiatus, psis_half_distance, ilium_flare, crest_level,
+    ilium_tilt
+    """,
+)
+
+
+def test_in_another_body_the_bones_are_the_same_and_nothing_else_is() -> None:
+    record, donor = sample_subject(0, 1), sample_subject(5, 1)
+    changed = dataclasses.asdict(in_body_of(record, donor))
+    for name, value in changed.items():
+        assert value == getattr(record if name in BONES else donor, name)
+
+
+def test_half_of_a_difference_in_fat_is_one_of_weight() -> None:
+    record = dataclasses.replace(sample_subject(0, 1), body_mass_index=24.5, fat=0.009, half_width=0.160)
+    changed = with_fat(record, 0.031)
+    assert (changed.fat, changed.body_mass_index, changed.half_width) == pytest.approx((0.031, 34.5, 0.190))
+    assert with_fat(record, record.fat) == record
 
 
 @given(seed=st.integers(0, 10**6), index=st.integers(0, 10**4))

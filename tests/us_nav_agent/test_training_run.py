@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.tables import GridTables
-from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin, goal_distance
+from us_grid_sim.geometry import BINS, Action, Bin, goal_distance
 from us_nav_agent.deciders import DqnDecider, MsDqnDecider
 from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, Values
@@ -48,7 +48,7 @@ def experiment(monkeypatch: pytest.MonkeyPatch, tiny: NetworkConfig) -> DqnExper
     values = yaml.safe_load((FOLDER / "msdqn_lite.yaml").read_text())["dqn"]
     values |= {"steps": 240, "environments": 4, "gradient_steps": 1, "batch_size": 8, "learning_starts": 40}
     values |= {"buffer_size": 500, "target_update": 40, "evaluate_every": 80}
-    return DqnExperiment("toy", "tiny", MemorySettings(3, 5), StopSettings(1, 64, 1e-2), DqnSettings(**values))
+    return DqnExperiment("toy", 0, "tiny", MemorySettings(3, 5), StopSettings(1, 64, 1e-2), DqnSettings(**values))
 
 
 @pytest.fixture
@@ -261,6 +261,9 @@ def write(folder: Path, **changes: object) -> Path:
     [
         ({"dqn__stepz": 5}, r"dqn has .*'stepz'.*; expected exactly"),
         ({"dqn__steps": None}, "dqn has .*; expected exactly .*'steps'"),
+        ({"variants": -1}, "variants is -1; expected a whole number from 0 up"),
+        ({"variants": True}, "variants is True; expected a whole number"),
+        ({"variants": None}, "an experiment has exactly the keys variants"),
         ({"extra": 1}, "an experiment has exactly the keys"),
         ({"memory": None}, "an experiment has exactly the keys"),
         ({"memory__frames": 0}, r"memory\.frames is 0; expected a whole number above 0"),
@@ -307,9 +310,9 @@ def test_whole_numbers_do_for_numbers(tmp_path: Path) -> None:
 
 def test_frames_are_labelled_by_their_bin(toy_grid: MakeGrid) -> None:
     frames, labels = labelled_frames([toy_grid(), toy_grid(goals=(Bin(0, 0),))])
-    assert frames.shape == (2 * BINS * FRAMES_PER_BIN, 32, 32)
-    assert labels.sum() == 3 * FRAMES_PER_BIN
-    assert labels[BINS * FRAMES_PER_BIN :][:FRAMES_PER_BIN].all()
+    assert frames.shape == (2 * BINS, 32, 32)
+    assert labels.sum() == 3
+    assert labels[BINS]
 
 
 @given(negative=st.integers(20, 200), positive=st.integers(1, 15), seed=st.integers(0, 9))

@@ -52,6 +52,12 @@ class PreprocessedGrid:
         if not self.targets:
             object.__setattr__(self, "targets", {Target.SACRUM: self.goals})
 
+    def views(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Each frame of each bin once: numbers (n,) into ``frames``, and the state (n,) of the bin."""
+        states = np.arange(self.bins.size) // FRAMES_PER_BIN
+        once = np.unique(np.stack([states, self.bins.ravel()]), axis=1)
+        return once[1], once[0]
+
     def towards(self, target: str) -> "PreprocessedGrid":
         """The same subject, its goals the bins that show ``target``.
 

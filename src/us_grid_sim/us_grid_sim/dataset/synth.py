@@ -44,8 +44,9 @@ from us_grid_sim.phantom.target import Target
 
 FRAMES_PER_SWEEP = 200
 """Frames of a sweep, as in the authors' data set."""
-_BATCH = 4
-"""Frames rendered in one call: as many as the processor's cache holds."""
+RENDER_BATCH = 4
+"""Frames rendered in one call: as many as the processor's cache holds. With others beside it a frame may differ
+by a grey level."""
 _PACKED_FRAME = 110_000
 """About what a frame takes as PNG [bytes]."""
 _GOOD_CONTACT = 0.9
@@ -168,8 +169,8 @@ def write_virtual_subject(
         for row in range(ROWS):
             sweep = sample_sweep(record, row, frames_per_sweep)
             path = np.stack([sweep_pose(renderer.phantom, sweep, frame) for frame in range(frames_per_sweep)])
-            for first in range(0, frames_per_sweep, _BATCH):
-                part = slice(first, first + _BATCH)
+            for first in range(0, frames_per_sweep, RENDER_BATCH):
+                part = slice(first, first + RENDER_BATCH)
                 frames = renderer.render(path[part], sweep.contact_force[part], sweep.noise[part])
                 for frame, x, y in zip(frames, sweep.x[part], sweep.y[part], strict=True):
                     writer.add(frame, x, y)
@@ -355,7 +356,7 @@ def _work(root: Path, record: SubjectRecord, frames_per_sweep: int) -> None:
 
 
 @contextmanager
-def _keeping_memory() -> Iterator[None]:
+def keeping_memory() -> Iterator[None]:
     """Processes started meanwhile keep what they free: glibc would give it back, and fetch it again for each frame."""
     settings = {"MALLOC_TRIM_THRESHOLD_": str(1 << 29), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
     before = {name: os.environ.get(name) for name in settings}
@@ -377,7 +378,7 @@ def _in_parallel(
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
         reports = manager.Queue()
-        with _keeping_memory(), ProcessPoolExecutor(workers, context, _start_worker, (reports,)) as pool:
+        with keeping_memory(), ProcessPoolExecutor(workers, context, _start_worker, (reports,)) as pool:
             futures = [pool.submit(_work, root, record, frames_per_sweep) for record in records]
             try:
                 pending: set[Future[None]] = set(futures)

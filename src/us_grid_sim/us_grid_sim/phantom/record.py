@@ -17,6 +17,8 @@ LEVELS = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
 """The vertebrae of a record, cranial to caudal; tuples of a record have one entry each."""
 _MEAN_INDEX = 24.5
 """Median body mass index of the adults that are sampled [kg/m^2]."""
+_FAT_PER_INDEX = 0.0011
+"""How much the median thickness of skin and fat grows with the body mass index [m per kg/m^2]."""
 _BREADTH_PER_INDEX = 0.003
 """How much half the torso's width grows with the body mass index [m per kg/m^2]."""
 
@@ -323,7 +325,28 @@ def _soft_tissue(draw: _Variates) -> dict[str, float | int]:
 
 def _usual_fat(body_mass_index: float) -> float:
     """Median thickness of skin and fat at an index [m]."""
-    return 0.009 + 0.0011 * (body_mass_index - _MEAN_INDEX)
+    return 0.009 + _FAT_PER_INDEX * (body_mass_index - _MEAN_INDEX)
+
+
+def in_body_of(record: SubjectRecord, donor: SubjectRecord) -> SubjectRecord:
+    """The bones of ``record`` in all that ``donor`` has around them: soft tissue, place on the table, scanner, hand."""
+    bones = _skeleton(_Variates(np.random.default_rng(0))) | _variants(_Variates(np.random.default_rng(0)))
+    return dataclasses.replace(donor, **{name: getattr(record, name) for name in bones})
+
+
+def with_fat(record: SubjectRecord, fat: float) -> SubjectRecord:
+    """The same subject with skin and fat of another thickness [m].
+
+    The body mass index, and with it the breadth, goes half of the way: the other half is what people of one index
+    differ by.
+    """
+    by = (fat - record.fat) / (2 * _FAT_PER_INDEX)
+    return dataclasses.replace(
+        record,
+        fat=fat,
+        body_mass_index=record.body_mass_index + by,
+        half_width=record.half_width + _BREADTH_PER_INDEX * by,
+    )
 
 
 def heavier(record: SubjectRecord, by: float) -> SubjectRecord:

@@ -109,10 +109,12 @@ class DqnExperiment:
     """What the experiment file of a DQN says, and its name.
 
     With ``stop`` it is an MS-DQN: four moves, and a classifier for the stop. Without, the stop is a fifth action:
-    V-DQN where it remembers one frame and no action, M-DQN where more.
+    V-DQN where it remembers one frame and no action, M-DQN where more. ``variants`` of each training subject are walked
+    on beside it.
     """
 
     name: str
+    variants: int
     preset: str
     memory: MemorySettings
     stop: StopSettings | None
@@ -142,9 +144,12 @@ class ClassificationExperiment:
 
 @dataclass(frozen=True)
 class LocatorExperiment:
-    """What the experiment file of a belief agent says, and its name."""
+    """What the experiment file of a belief agent says, and its name; ``variants`` of each training subject are learnt
+    from beside it.
+    """
 
     name: str
+    variants: int
     locator: LocatorSettings
 
     @property
@@ -194,6 +199,14 @@ def _fill(kind: type[Any], values: object, file: Path, place: str) -> Any:
     return kind(**{name: fields[name](value) for name, value in values.items()})
 
 
+def _variants(content: dict[str, Any], file: Path) -> int:
+    """Variants of each training subject."""
+    count: object = content["variants"]
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise TrainingError(f"{file}: variants is {count!r}; expected a whole number from 0 up")
+    return count
+
+
 Sized = TypeVar("Sized", ClassificationSettings, LocatorSettings)
 
 
@@ -224,15 +237,19 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     keys = set(content) if isinstance(content, dict) else set()
     if keys == {"classification"}:
         return ClassificationExperiment(path.stem, _sized(ClassificationSettings, content, path, "classification"))
-    if keys == {"locator"}:
-        return LocatorExperiment(path.stem, _sized(LocatorSettings, content, path, "locator"))
-    if keys | {"stop"} != {"preset", "memory", "stop", "dqn"}:
-        problem = "an experiment has exactly the keys preset, memory, dqn (and stop), or classification, or locator"
+    if keys == {"variants", "locator"}:
+        return LocatorExperiment(path.stem, _variants(content, path), _sized(LocatorSettings, content, path, "locator"))
+    if keys | {"stop"} != {"variants", "preset", "memory", "stop", "dqn"}:
+        problem = (
+            "an experiment has exactly the keys variants, preset, memory, dqn (and stop), or classification, or "
+            "variants and locator"
+        )
         raise TrainingError(f"{path}: {problem}")
     if content["preset"] not in PRESETS:
         raise TrainingError(f"{path}: preset {content['preset']!r}; there are {', '.join(PRESETS)}")
     return DqnExperiment(
         path.stem,
+        _variants(content, path),
         content["preset"],
         _fill(MemorySettings, content["memory"], path, "memory"),
         _fill(StopSettings, content["stop"], path, "stop") if "stop" in keys else None,

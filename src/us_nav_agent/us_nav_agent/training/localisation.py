@@ -5,7 +5,8 @@ with the transitions of a walk, done with the frames of all bins at once, whose 
 
 1. Loss: cross entropy to the offset's class with a little of its neighbours' (a normal law of 0.6 bins), and binary
    cross entropy of the target being shown, the rarer frames that show it weighing three times.
-2. All five frames of a bin, augmented widely; a mirrored back has its rows and its two sacroiliac joints exchanged.
+2. All five frames of a bin and those of the subject's variants (``variants``), augmented widely; a mirrored back has
+   its rows and its two sacroiliac joints exchanged.
 3. AdamW, weight decay 0.02, one cycle of the learning rate. The members differ in weights, draws and augmentation.
 
 Every random number follows from the seed, the member and the number of the update, so a run that was killed ends, on
@@ -23,7 +24,6 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 from us_grid_sim.dataset.grid import PreprocessedGrid
-from us_grid_sim.envs.tables import GridTables
 
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Location, Locator, LocatorConfig
 from us_nav_agent.training.augment import Augmentation, augment_frames, sample_augmentation
@@ -139,9 +139,9 @@ def _member(
     finished, state = out / f"locator{member}.pt", out / "locator_state.pt"
     if finished.exists():
         return _read_member(experiment.network, finished)
-    settings, frames = experiment.locator, GridTables.of(train).frames
-    numbers, labels = labels_of(train, experiment.network.targets)
-    batches = len(numbers) // settings.batch_size
+    settings = experiment.locator
+    frames, labels = labels_of(train, experiment.network.targets)
+    batches = len(frames) // settings.batch_size
     learner = _Learner(experiment, seed, member, settings.epochs * batches)
     if state.exists():
         saved = torch.load(state, weights_only=True)
@@ -150,9 +150,9 @@ def _member(
     log = SummaryWriter(str(out / "tensorboard" / f"locator{member}"), purge_step=learner.updates)
     while learner.updates < settings.epochs * batches:
         epoch, first = divmod(learner.updates, batches)
-        order = np.random.default_rng([seed, member, epoch]).permutation(len(numbers))
+        order = np.random.default_rng([seed, member, epoch]).permutation(len(frames))
         for batch in np.array_split(order, batches)[first:]:
-            loss = learner.update(frames[numbers[batch]], labels[batch])
+            loss = learner.update(frames[batch], labels[batch])
             if learner.updates % _LOG_EVERY == 0:
                 log.add_scalar("train/loss", loss, learner.updates)
             if learner.updates % _SAVE_EVERY == 0:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from us_grid_sim.dataset.grid import PreprocessedGrid
-from us_grid_sim.envs.tables import GridTables, Task
+from us_grid_sim.envs.tables import Task
 from us_grid_sim.geometry import BINS, COLUMNS, ROWS, Bin
 from us_grid_sim.phantom.target import Target
 
@@ -14,6 +14,7 @@ from us_nav_agent.belief import Grids
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS
 
 Ints = npt.NDArray[np.int64]
+Frames = npt.NDArray[np.uint8]
 
 _STATES = np.arange(BINS)
 _ROW, _COLUMN = np.divmod(_STATES, COLUMNS)
@@ -62,16 +63,23 @@ def known_grids(offsets: Ints) -> Grids:
     return Grids((prior[0], prior[1]), (held[0], held[1]))
 
 
-def labels_of(grids: Sequence[PreprocessedGrid], targets: Sequence[str]) -> tuple[Ints, Ints]:
-    """Frames, as numbers into those of ``GridTables.of(grids)`` (n,), five a bin, and what a locator is to say of each.
+def labels_of(grids: Sequence[PreprocessedGrid], targets: Sequence[str]) -> tuple[Frames, Ints]:
+    """Each frame of each bin once, and what a locator is to say of it.
 
     Returns:
-        Frame numbers (n,), and labels (n, targets, 3): row class, column class, shown 0 or 1.
+        Frames uint8 (n, h, w), and labels (n, targets, 3): row class, column class, shown 0 or 1.
     """
-    tables = GridTables.of(grids, tasks_of(grids, targets))
-    offsets = np.stack([offsets_to(goals) for _, goals in tables.tasks])
-    centred = offsets + np.array([ROW_OFFSETS // 2, COLUMN_OFFSETS // 2])
-    by_task = np.concatenate([centred, tables.is_goal[..., None]], axis=2)  # (subjects * targets, 165, 3)
-    by_bin = by_task.reshape(len(grids), len(targets), BINS, 3).transpose(0, 2, 1, 3)
-    frames = tables.bins.reshape(-1)
-    return frames, by_bin.reshape(-1, len(targets), 3).repeat(tables.bins.shape[2], axis=0)
+    frames, labels = [], []
+    for grid in grids:
+        numbers, states = grid.views()
+        frames.append(grid.frames[numbers])
+        said = [_labels_by_bin(grid.targets[Target(target)]) for target in targets]
+        labels.append(np.stack(said, axis=1)[states])
+    return np.concatenate(frames), np.concatenate(labels)
+
+
+def _labels_by_bin(goals: tuple[Bin, ...]) -> Ints:
+    """Row class, column class and whether a goal (165, 3)."""
+    is_goal = np.isin(_STATES, [goal.state for goal in goals])
+    offsets = offsets_to(goals)
+    return np.stack([offsets[:, 0] + ROW_OFFSETS // 2, offsets[:, 1] + COLUMN_OFFSETS // 2, is_goal], axis=1)

@@ -24,14 +24,12 @@ _PARTS = ("network", "optimizer", "schedule")
 
 
 def labelled_frames(grids: Sequence[PreprocessedGrid]) -> tuple[Frames, Labels]:
-    """Frames (n, h, w) of all bins, five each, and whether they lie in a goal bin (n,)."""
+    """Each frame of each bin once (n, h, w), and whether it lies in a goal bin (n,)."""
     frames, labels = [], []
     for grid in grids:
-        is_goal = np.zeros(grid.bins.shape, dtype=bool)
-        for goal in grid.goals:
-            is_goal[goal.row, goal.column] = True
-        frames.append(grid.frames[grid.bins.ravel()])
-        labels.append(is_goal.ravel())
+        numbers, states = grid.views()
+        frames.append(grid.frames[numbers])
+        labels.append(np.isin(states, [goal.state for goal in grid.goals]))
     return np.concatenate(frames), np.concatenate(labels)
 
 

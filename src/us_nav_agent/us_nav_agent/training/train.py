@@ -3,8 +3,8 @@
 A run folder holds run.json (what it was made from), evaluations.json, the TensorBoard log and at its end
 model.safetensors. Between, a DQN keeps stop.pt (stop_state.pt while it is trained) where it has a stop classifier, then
 dqn.zip, replay.pkl and counters.json (the latest state) and best.pt; the supervised baseline keeps classifier.pt
-(``classification``). Only training subjects are walked on; the validation subjects choose threshold and model; test
-subjects are never loaded.
+(``classification``). Only training subjects, and their bones in other bodies (``variants``), are walked on; the
+validation subjects choose threshold and model; test subjects are never loaded.
 """
 
 from pathlib import Path
@@ -30,6 +30,7 @@ from us_nav_agent.training.localisation import train_locators
 from us_nav_agent.training.q_learning import train_q_network
 from us_nav_agent.training.run_folder import Report, TrainProgress, claim, quiet, save_torch
 from us_nav_agent.training.stop import train_stop
+from us_nav_agent.training.variants import make_variants
 
 Grids = dict[str, list[PreprocessedGrid]]
 """The subjects of the splits train and validation."""
@@ -56,16 +57,17 @@ def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Re
     decider: Decider
     if isinstance(experiment, ClassificationExperiment):
         network = train_classifier(experiment, grids["train"], grids["validation"], seed, out, progress)
-        decider = ClassifierDecider(network)
-    elif isinstance(experiment, LocatorExperiment):
-        locators = train_locators(experiment, grids["train"], seed, out, progress)
+        return save_policy(out / RUN_MODEL, ClassifierDecider(network))
+    bodies = grids["train"]
+    if experiment.variants:
+        bodies = bodies + make_variants(splits["train"], experiment.variants, experiment.network.preprocess, progress)
+    if isinstance(experiment, LocatorExperiment):
+        locators = train_locators(experiment, bodies, seed, out, progress)
         decider = BeliefDecider(locators, learn_knowledge(locators, grids["train"], grids["validation"]))
     elif experiment.stop is None:
-        decider = DqnDecider(
-            train_q_network(experiment, grids["train"], grids["validation"], seed, out, DqnDecider, progress)
-        )
+        decider = DqnDecider(train_q_network(experiment, bodies, grids["validation"], seed, out, DqnDecider, progress))
     else:
-        decider = _ms_dqn(experiment, experiment.stop, grids, seed, out, progress)
+        decider = _ms_dqn(experiment, experiment.stop, grids | {"train": bodies}, seed, out, progress)
     return save_policy(out / RUN_MODEL, decider)
 
 

@@ -17,19 +17,19 @@ from us_grid_sim.bmode.render import GEL, Renderer
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.dataset.layout import read_subject
 from us_grid_sim.dataset.synth import SweepRecord, nearest_sweep, read_record, record_file, sweep_pose
-from us_grid_sim.geometry import BINS, COLUMNS, FRAMES_PER_BIN, PROBE_WIDTH, ROWS, Bin
+from us_grid_sim.dataset.virtual import grid_of, render_bins
+from us_grid_sim.geometry import BINS, PROBE_WIDTH, Bin
 from us_grid_sim.phantom.goal import shows_sacrum
 from us_grid_sim.phantom.plane import Plane, line_positions
 from us_grid_sim.phantom.record import SubjectRecord
 from us_grid_sim.phantom.subject import Phantom, build_phantom
+from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
 
 from us_nav_agent.evaluation.robustness.conditions import Hold, Scan
 
 Array = npt.NDArray[np.float64]
 
-_BATCH = 4
-"""Frames rendered in one call, as in the data set: sums in another order may differ by a grey level."""
 _PLACES = 96
 """Of the array, at which it is asked whether it hangs in the air."""
 _STEEPEST = np.pi / 3
@@ -80,19 +80,9 @@ def scan_patient(patient: Patient, scan: Scan, preprocess: Preprocess) -> Prepro
     """
     phantom, poses = _phantom(scan.record), _poses(patient, scan.record, scan.hold)
     renderer = Renderer(phantom, scan.transducer, display=scan.display)
-    force, noise, frames = patient.held.contact_force, patient.held.noise, []
-    for first in range(0, BINS, _BATCH):
-        part = slice(first, first + _BATCH)
-        frames += [preprocess(frame) for frame in renderer.render(poses[part], force[part], noise[part])]
-    numbers = np.arange(BINS, dtype=np.int32)
-    return PreprocessedGrid(
-        name=patient.name,
-        goals=shown_bins(patient, scan.record, scan.hold) or patient.goals,
-        bins=numbers.reshape(ROWS, COLUMNS, 1).repeat(FRAMES_PER_BIN, axis=2),
-        frames=np.stack(frames),
-        indices=numbers,
-        preprocess=preprocess,
-    )
+    frames = render_bins(renderer, poses, patient.held, preprocess)
+    goals = shown_bins(patient, scan.record, scan.hold) or patient.goals
+    return grid_of(patient.name, frames, {Target.SACRUM: goals}, preprocess)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,71 @@
+"""Virtual subjects in memory, one frame a bin: where hundreds are wanted, and none of them on disk."""
+
+import numpy as np
+import numpy.typing as npt
+
+from us_grid_sim.bmode.render import Renderer
+from us_grid_sim.dataset.grid import PreprocessedGrid
+from us_grid_sim.dataset.sweep_data import bins_from_positions
+from us_grid_sim.dataset.synth import (
+    FRAMES_PER_SWEEP,
+    RENDER_BATCH,
+    SweepRecord,
+    find_targets,
+    nearest_sweep,
+    sample_sweep,
+    sweep_pose,
+)
+from us_grid_sim.dataset.targets import Targets
+from us_grid_sim.geometry import BINS, COLUMNS, FRAMES_PER_BIN, ROWS
+from us_grid_sim.phantom.record import SubjectRecord
+from us_grid_sim.phantom.target import Target
+from us_grid_sim.preprocess import Preprocess
+
+Array = npt.NDArray[np.float64]
+
+
+def render_subject(record: SubjectRecord, name: str, preprocess: Preprocess) -> PreprocessedGrid:
+    """A subject as its data set would be read, but with the nearest frame of each bin alone; its targets are all known.
+
+    Raises:
+        UsGridSimError: the probe would stand beyond the subject's back, or nothing of a target is seen.
+    """
+    renderer = Renderer(record)
+    sweeps = [sample_sweep(record, row, FRAMES_PER_SWEEP) for row in range(ROWS)]
+    places = np.concatenate([np.stack([sweep.x, sweep.y], axis=1) for sweep in sweeps])
+    bins = bins_from_positions(places)
+    held = nearest_sweep(record, FRAMES_PER_SWEEP, bins)
+    poses = np.stack([sweep_pose(renderer.phantom, held, state) for state in range(BINS)])
+    targets = find_targets(renderer.phantom, FRAMES_PER_SWEEP, bins)
+    return grid_of(name, render_bins(renderer, poses, held, preprocess), targets, preprocess)
+
+
+def render_bins(renderer: Renderer, poses: Array, held: SweepRecord, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
+    """The preprocessed frames uint8 (165, height, width) at poses (165, 4, 4) of ``us_probe`` in the patient frame [m].
+
+    Args:
+        renderer: of the subject.
+        poses: by the bin's state.
+        held: how hard the probe is held there, and the noise; entries (165,).
+        preprocess: of each frame.
+    """
+    frames = []
+    for first in range(0, BINS, RENDER_BATCH):
+        part = slice(first, first + RENDER_BATCH)
+        rendered = renderer.render(poses[part], held.contact_force[part], held.noise[part])
+        frames += [preprocess(frame) for frame in rendered]
+    return np.stack(frames)
+
+
+def grid_of(name: str, frames: npt.NDArray[np.uint8], targets: Targets, preprocess: Preprocess) -> PreprocessedGrid:
+    """The grid of frames uint8 (165, height, width), by the bin's state; all five frames of a bin are that one."""
+    numbers = np.arange(BINS, dtype=np.int32)
+    return PreprocessedGrid(
+        name=name,
+        goals=targets[Target.SACRUM],
+        bins=numbers.reshape(ROWS, COLUMNS, 1).repeat(FRAMES_PER_BIN, axis=2),
+        frames=frames,
+        indices=numbers,
+        preprocess=preprocess,
+        targets=targets,
+    )
