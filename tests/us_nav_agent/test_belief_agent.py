@@ -43,7 +43,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(epochs: int, members: int = 2) -> LocatorExperiment:
-    return LocatorExperiment("toy", LocatorSettings(32, members, epochs, 64, 5e-3))
+    return LocatorExperiment("toy", 0, LocatorSettings(32, members, epochs, 64, 5e-3))
 
 
 @pytest.fixture(scope="session")
@@ -68,22 +68,21 @@ def backs(toy_grid: MakeGrid) -> list[PreprocessedGrid]:
 
 def test_labels_say_offset_and_view_of_every_target(backs: list[PreprocessedGrid]) -> None:
     frames, labels = labels_of(backs, TARGETS)
-    assert frames.shape == (2 * BINS * FRAMES_PER_BIN,)
-    assert labels.shape == (2 * BINS * FRAMES_PER_BIN, 3, 3)
-    second = BINS * FRAMES_PER_BIN
+    assert frames.shape == (2 * BINS, 32, 32)
+    assert labels.shape == (2 * BINS, 3, 3)
     for place in (Bin(0, 0), Bin(6, 3), Bin(8, 5), Bin(10, 14)):
-        here = second + place.state * FRAMES_PER_BIN
+        here = BINS + place.state
         for number, target in enumerate(TARGETS):
             goals = backs[1].targets[Target(target)]
             row, column = offsets_to(goals)[place.state]
             assert labels[here, number].tolist() == [row + 10, column + 14, place in goals]
-        assert frames[here] == BINS + place.state
+        assert (frames[here] == backs[1].frames[place.state]).all()
 
 
 def test_on_a_mirrored_back_the_joints_change_places(backs: list[PreprocessedGrid]) -> None:
     """The label of a mirrored bin is that of the bin in the mirrored row: the toy backs are their own mirror image."""
     _, labels = labels_of(backs[:1], TARGETS)
-    by_bin = torch.from_numpy(labels.reshape(BINS, FRAMES_PER_BIN, 3, 3)[:, 0])
+    by_bin = torch.from_numpy(labels)
     record = Augmentation.none(BINS)
     record.mirror[:] = True
     mirrored = augment_labels(by_bin, record, TARGETS).reshape(ROWS, COLUMNS, 3, 3)
@@ -119,7 +118,7 @@ def test_a_training_that_was_broken_off_ends_in_the_same_weights(
     backs: list[PreprocessedGrid], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("us_nav_agent.training.localisation._SAVE_EVERY", 7)
-    whole = train_locators(settings(1), backs, 0, tmp_path / "whole", quiet)
+    whole = train_locators(settings(5), backs, 0, tmp_path / "whole", quiet)
 
     deaths = [("locator 0", 10), ("locator 1", 20)]
 
@@ -130,13 +129,13 @@ def test_a_training_that_was_broken_off_ends_in_the_same_weights(
 
     for _ in range(2):
         with pytest.raises(SystemExit):
-            train_locators(settings(1), backs, 0, tmp_path / "broken", kill)
-    assert weights(train_locators(settings(1), backs, 0, tmp_path / "broken", quiet)) == weights(whole)
+            train_locators(settings(5), backs, 0, tmp_path / "broken", kill)
+    assert weights(train_locators(settings(5), backs, 0, tmp_path / "broken", quiet)) == weights(whole)
 
 
 def test_members_and_seeds_differ(backs: list[PreprocessedGrid], tmp_path: Path) -> None:
-    first = train_locators(settings(1), backs, 0, tmp_path / "0", quiet)
-    other = train_locators(settings(1), backs, 1, tmp_path / "1", quiet)
+    first = train_locators(settings(5), backs, 0, tmp_path / "0", quiet)
+    other = train_locators(settings(5), backs, 1, tmp_path / "1", quiet)
     assert len({weights([one])[0] for one in (*first, *other)}) == 4
 
 
@@ -149,7 +148,7 @@ def trained(backs: list[PreprocessedGrid], tmp_path_factory: pytest.TempPathFact
             localisation, "sample_augmentation", lambda count, generator, wide: sample_augmentation(count, generator)
         )
         patch.setattr(LocatorExperiment, "network", replace(CONFIG, members=1))
-        locators = train_locators(settings(12, members=1), backs, 0, tmp_path_factory.mktemp("run"), quiet)
+        locators = train_locators(settings(60, members=1), backs, 0, tmp_path_factory.mktemp("run"), quiet)
         return BeliefDecider(locators, learn_knowledge(locators, backs, backs))
 
 
@@ -198,6 +197,34 @@ def test_a_decision_says_what_it_rests_on(trained: BeliefDecider, backs: list[Pr
     assert 0.5 < far.confidence <= 1.0
     assert at.action is Action.STOP
     assert at.confidence == at.stop_probability > 0.5
+
+
+def test_a_frame_that_is_the_last_one_again_is_not_trusted(
+    trained: BeliefDecider, backs: list[PreprocessedGrid]
+) -> None:
+    """No stop on it, no confidence in it; the belief goes on by the moves alone, and comes back with the next frame."""
+    frames, run = backs[0].frames, trained.begin()
+    away, goal = frames[Bin(5, 6).state], frames[Bin(5, 2).state]
+    first, again = run(away), run(away)
+    assert first.confidence > 0.5
+    assert again.confidence == again.stop_probability == 0.0
+    assert again.action is not Action.STOP
+    assert run(goal).action is Action.STOP
+
+    run = trained.begin()
+    assert run(goal).action is Action.STOP
+    assert run(goal).action is not Action.STOP
+
+
+def test_many_runs_behind_a_stuck_grabber_decide_as_single_ones(
+    trained: BeliefDecider, backs: list[PreprocessedGrid]
+) -> None:
+    bank, places = backs[0].frames, np.array([160, 160, 98, 98, 98, 47, 47, 32, 32])
+    many = trained.walkers(bank, 3)
+    run = trained.begin()
+    for place in places:
+        actions = many(np.arange(3), np.full(3, place))
+        assert actions.tolist() == [int(run(bank[place]).action)] * 3
 
 
 # --- the model file -----------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 Not from the paper. It walks to any of its targets; a move is the one of the highest expected return (``belief``), a
 stop comes when the target is shown with enough probability, by this frame and by where the probe must be.
+
+A frame that is the last one again, to the pixel, is no new sight: the frame grabber is stuck, since the noise of two
+frames is never the same. The belief moves on without it, and it is no reason to stop.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -117,15 +120,18 @@ class BeliefDecider(Decider):
 
     def begin(self) -> Run:
         """See Decider."""
-        belief, one = self.belief(1), np.zeros(1, dtype=np.int64)
+        belief, one, last = self.belief(1), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.uint8)
 
         def run(frame: Frame8) -> Decision:
+            nonlocal last
+            fresh, last = not np.array_equal(frame, last), frame
             rows, columns, logit = self.sights(frame[None]).of(one, self._target)
-            belief.see(one, rows, columns)
-            shown = self.probability(belief, one, logit)
+            if fresh:
+                belief.see(one, rows, columns)
+            shown = self.probability(belief, one, logit) * fresh
             values = belief.values(one, shown)
             action = Action(int(self._choose(values, shown)[0]))
-            confidence = shown[0] if action is Action.STOP else belief.closer(one)[0, action]
+            confidence = shown[0] if action is Action.STOP else belief.closer(one)[0, action] * fresh
             belief.move(one, np.array([action]))
             return Decision(
                 action, values[0].astype(np.float32), float(values.max()), float(shown[0]), float(confidence)
@@ -135,12 +141,14 @@ class BeliefDecider(Decider):
 
     def walkers(self, bank: Frames, runs: int) -> Walkers:
         """See Decider."""
-        belief, seen = self.belief(runs), self.sights(bank)
+        belief, seen, last = self.belief(runs), self.sights(bank), np.full(runs, -1)
 
         def walk(live: Ints, frames: Ints) -> Ints:
+            fresh = frames != last[live]
+            last[live] = frames
             rows, columns, logits = seen.of(frames, self._target)
-            belief.see(live, rows, columns)
-            shown = self.probability(belief, live, logits)
+            belief.see(live[fresh], rows[fresh], columns[fresh])
+            shown = self.probability(belief, live, logits) * fresh
             actions = self._choose(belief.values(live, shown), shown)
             belief.move(live, actions)
             return actions
