@@ -1,0 +1,233 @@
+"""The last thing before the wire: what is sent obeys every limit, whatever was asked for.
+
+Each limit allows a box around the last position that was sent and holds that position itself: an arm may always stand
+still, a joint that is beyond a limit may come back but not go further, and braking is never slowed. A step beyond
+a limit is therefore shortened as a whole, so that the arm keeps to the way that was asked for, and the shortest step
+of all limits obeys all of them. The tool's displacement is taken to shrink with the step; over one cycle the arm's
+curvature adds less than the limits' last digit, and the next cycle begins from the true pose.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from iiwa_bridge.errors import CommandError
+from iiwa_bridge.robot import JOINTS, Array, CommandMode, RobotCommand, RobotState, SessionState
+from iiwa_bridge.safety.limits import CommandLimits, JointRange, Workspace
+
+_PERIODS = 0.001, 0.1
+"""Shortest and longest cycle that FRI knows [s]."""
+_RIGID = 1e-6
+_TOOL_JUMP = 1.0
+"""No arm of 0.8 m moves its tool so far in a cycle [m]."""
+_WRENCH = "Fx", "Fy", "Fz", "tau_A", "tau_B", "tau_C"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a limit took away: ``wanted`` and ``allowed`` in the limit's own unit (of a joint: its position [rad])."""
+
+    limit: str
+    wanted: float
+    allowed: float
+
+
+@dataclass(frozen=True, eq=False)
+class Guarded:
+    """What is really to be sent.
+
+    Attributes:
+        command: the one to send; the very one that was asked for where nothing was cut.
+        cuts: what was cut.
+        refused: why the command was replaced by the last one that was sent; empty where it was not.
+    """
+
+    command: RobotCommand
+    cuts: tuple[Cut, ...] = ()
+    refused: str = ""
+
+
+class CommandGuard:
+    """Bounds one command a cycle, against the last two that were sent.
+
+    Args:
+        limits: of what is sent.
+        joints: what the joints can do.
+        workspace: of the tool.
+        start: position (7,) that the controller tells as commanded [rad].
+
+    Raises:
+        CommandError: ``start`` is not a finite (7,); without it nothing can be held.
+    """
+
+    def __init__(self, limits: CommandLimits, joints: JointRange, workspace: Workspace, start: Array) -> None:
+        if not _finite(start, (JOINTS,)):
+            raise CommandError(f"no position to hold: the commanded one is {start}; expected ({JOINTS},) finite [rad]")
+        self._limits, self._joints = limits, joints
+        self._box = np.array(workspace.lower), np.array(workspace.upper)
+        self._before = self._position = np.array(start, dtype=np.float64)
+        self._wrench: Array | None = None
+        self._allowed = _wrench_bounds(limits)
+
+    @property
+    def position(self) -> Array:
+        """Position (7,) that was sent last [rad]; its tool pose goes into the next ``check``."""
+        return self._position.copy()
+
+    def check(self, command: RobotCommand, state: RobotState, sent_pose: Array, pose: Array) -> Guarded:
+        """Bound a command; what comes back counts as sent.
+
+        Outside of COMMANDING_ACTIVE the controller wants its own position back and nothing else, so it gets that.
+
+        Args:
+            command: what is asked for.
+            state: what it answers.
+            sent_pose: of ``us_probe`` at ``position``, (4, 4) in the patient frame [m].
+            pose: of ``us_probe`` at the command's position, likewise.
+        """
+        if state.session is not SessionState.COMMANDING_ACTIVE:
+            return self._mirror(state)
+        refused = self._unfit(command, state, sent_pose, pose)
+        if refused:
+            return self._hold(refused, state)
+        shortened = tuple(self._shortened(command.position, state, sent_pose, pose))
+        wrench, wrench_cuts = self._bounded(command.wrench, state)
+        if not shortened and not wrench_cuts:
+            return self._sent(command)
+        position = command.position
+        if shortened:
+            share = min(share for _, share in shortened)
+            position = self._position + share * (position - self._position)
+        return self._sent(RobotCommand(position, wrench), (*(cut for cut, _ in shortened), *wrench_cuts))
+
+    def _sent(self, command: RobotCommand, cuts: tuple[Cut, ...] = (), refused: str = "") -> Guarded:
+        # Copies: whoever asked may write into his arrays again.
+        self._before, self._position = self._position, np.array(command.position, dtype=np.float64)
+        self._wrench = None if command.wrench is None else command.wrench.copy()
+        return Guarded(command, cuts, refused)
+
+    def _mirror(self, state: RobotState) -> Guarded:
+        if not _finite(state.interpolated, (JOINTS,)):
+            return self._hold(
+                f"the controller's own position is {state.interpolated}; expected ({JOINTS},) finite", state
+            )
+        self._position = np.array(state.interpolated, dtype=np.float64)
+        return self._sent(RobotCommand(self._position.copy()))
+
+    def _hold(self, refused: str, state: RobotState) -> Guarded:
+        wrench = None
+        if self._wrench is not None and state.command is CommandMode.WRENCH:
+            wrench = self._wrench.copy()
+            wrench[2] = min(wrench[2], self._limits.hold_push)
+        return self._sent(RobotCommand(self._position.copy(), wrench), refused=refused)
+
+    def _unfit(self, command: RobotCommand, state: RobotState, sent_pose: Array, pose: Array) -> str:
+        """Why a command cannot be bounded and is refused as a whole; empty where it can."""
+        if not _finite(command.position, (JOINTS,)):
+            return f"position {command.position}; expected ({JOINTS},) finite numbers [rad]"
+        if command.wrench is not None and not _finite(command.wrench, (6,)):
+            return f"wrench {command.wrench}; expected (6,) finite numbers [N, N m]"
+        if not _finite(state.position, (JOINTS,)):
+            return f"measured position {state.position}; expected ({JOINTS},) finite numbers [rad]"
+        if not _PERIODS[0] <= state.period <= _PERIODS[1]:
+            return f"cycle of {state.period} s; expected {_PERIODS[0]} to {_PERIODS[1]} s"
+        if not (_rigid(sent_pose) and _rigid(pose)):
+            return "the tool pose is no rigid (4, 4) pose in the patient frame [m]"
+        if not np.abs(pose[:3, 3] - sent_pose[:3, 3]).max() <= _TOOL_JUMP:
+            return f"the tool jumps by more than {_TOOL_JUMP:g} m in a cycle"
+        rate = np.abs(command.position - self._position) / (self._joints.velocity * state.period)
+        if not rate.max() <= 1.0:
+            joint = int(rate.argmax())
+            return f"A{joint + 1} jumps at {rate[joint]:.3g} times the highest velocity of the robot"
+        return ""
+
+    def _shortened(
+        self, wanted: Array, state: RobotState, sent_pose: Array, pose: Array
+    ) -> Iterator[tuple[Cut, float]]:
+        """The limits that the step passes, each with the share of the step that it leaves."""
+        for name, low, high in self._joint_boxes(state):
+            share, worst = _share_within(self._position, wanted, low, high)
+            if share < 1.0:
+                bound = high if wanted[worst] > high[worst] else low
+                yield Cut(f"{name} of A{worst + 1}", float(wanted[worst]), float(bound[worst])), share
+        start, end = sent_pose[:3, 3], pose[:3, 3]
+        low, high = np.minimum(self._box[0], start), np.maximum(self._box[1], start)
+        share, worst = _share_within(start, end, low, high)
+        if share < 1.0:
+            bound = high if end[worst] > high[worst] else low
+            yield Cut(f"workspace along {'xyz'[worst]}", float(end[worst]), float(bound[worst])), share
+        yield from self._too_fast((end - start) / state.period, pose[:3, 2])
+
+    def _joint_boxes(self, state: RobotState) -> Iterator[tuple[str, Array, Array]]:
+        """Name, lowest and highest position (7,) by each limit; all of them hold the last position."""
+        limits, joints, last = self._limits, self._joints, self._position
+        moved = last - self._before
+        reach = limits.joint_velocity * state.period
+        change = limits.joint_acceleration * state.period**2
+        low, high = joints.lower + limits.joint_margin, joints.upper - limits.joint_margin
+        yield "joint position", np.minimum(low, last), np.maximum(high, last)
+        yield "joint velocity", last - reach, last + reach
+        yield "joint acceleration", last + np.minimum(moved - change, 0.0), last + np.maximum(moved + change, 0.0)
+        low, high = state.position - limits.lead, state.position + limits.lead
+        yield "lead over the measured position", np.minimum(low, last), np.maximum(high, last)
+
+    def _too_fast(self, velocity: Array, beam: Array) -> Iterator[tuple[Cut, float]]:
+        """Of the tool's velocity (3,) [m/s], beam (3,), both in the patient frame."""
+        along = float(velocity @ beam)
+        lateral = float(np.linalg.norm(velocity - along * beam))
+        for name, speed, limit in (
+            ("approach speed", along, self._limits.approach_speed),
+            ("lateral speed", lateral, self._limits.lateral_speed),
+        ):
+            if speed > limit:
+                yield Cut(name, speed, limit), limit / speed
+
+    def _bounded(self, wrench: Array | None, state: RobotState) -> tuple[Array | None, tuple[Cut, ...]]:
+        if wrench is None:
+            return None, ()
+        if state.command is not CommandMode.WRENCH:
+            # The controller would drop it without a word.
+            return None, (Cut("wrench outside of wrench mode", float(np.abs(wrench).max()), 0.0),)
+        allowed = np.clip(wrench, *self._allowed)
+        changed = np.flatnonzero(allowed != wrench)
+        cuts = tuple(Cut(f"wrench {_WRENCH[i]}", float(wrench[i]), float(allowed[i])) for i in changed)
+        return (allowed if cuts else wrench), cuts
+
+
+def _wrench_bounds(limits: CommandLimits) -> tuple[Array, Array]:
+    """Lowest and highest wrench (6,) that may be fed forward, in ``us_probe`` [N, N m]; Fz is along the beam."""
+    lateral, torque = limits.lateral_force, limits.torque
+    high = np.array([lateral, lateral, limits.push, torque, torque, torque])
+    low = -high
+    low[2] = -limits.pull
+    return low, high
+
+
+def _share_within(start: Array, end: Array, low: Array, high: Array) -> tuple[float, int]:
+    """The longest share of the way from ``start``, inside the box, to ``end`` that stays inside; and the axis."""
+    over = (end > high) | (end < low)
+    if not over.any():
+        return 1.0, 0
+    room = np.where(end > high, high, low)[over] - start[over]
+    shares = room / (end - start)[over]
+    least = int(shares.argmin())
+    return float(shares[least]), int(np.flatnonzero(over)[least])
+
+
+def _finite(value: object, shape: tuple[int, ...]) -> bool:
+    return (
+        isinstance(value, np.ndarray)
+        and value.shape == shape
+        and value.dtype.kind == "f"
+        and bool(np.isfinite(value).all())
+    )
+
+
+def _rigid(pose: object) -> bool:
+    if not _finite(pose, (4, 4)):
+        return False
+    assert isinstance(pose, np.ndarray)
+    rotation = pose[:3, :3]
+    straight = np.abs(rotation.T @ rotation - np.eye(3)).max() <= _RIGID
+    return bool(straight and (pose[3] == (0.0, 0.0, 0.0, 1.0)).all())
