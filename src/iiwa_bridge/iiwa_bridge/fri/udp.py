@@ -1,0 +1,119 @@
+"""A UDP socket that hears one peer only, and never waits longer than it is told."""
+
+import select
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from types import TracebackType
+
+from iiwa_bridge.fri.errors import FriSessionError
+from iiwa_bridge.fri.messages import MAX_DATAGRAM
+
+Address = tuple[str, int]
+
+PORT = 30200
+"""KUKA's default on both ends."""
+_TIMESTAMPS = 35
+"""SO_TIMESTAMPNS of Linux, which Python does not name."""
+_STAMP = struct.Struct("@qq")
+_BATCH = 64
+"""Datagrams that are taken off the socket at a time."""
+_BUFFER = 1 << 20
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A datagram of the peer.
+
+    Attributes:
+        content: of the datagram; one byte longer than a message may be where it was longer still.
+        time: when the kernel received it, by the steady clock [s].
+    """
+
+    content: bytes
+    time: float
+
+
+class Endpoint:
+    """A bound socket and the peer that it talks to.
+
+    Args:
+        address: to listen on.
+        peer: whose datagrams are taken; those of others are counted and dropped.
+
+    Raises:
+        FriSessionError: the address cannot be listened on, or the peer's name is unknown.
+    """
+
+    def __init__(self, address: Address, peer: Address) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._peer = socket.gethostbyname(peer[0]), peer[1]
+            self._socket.bind(address)
+        except OSError as error:
+            self._socket.close()
+            raise FriSessionError(f"no UDP from {address} to {peer}: {error}") from error
+        self._socket.setblocking(False)
+        # A burst is to wait, not to push out the newest message.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
+        self.foreign = 0
+        """Datagrams of others."""
+        self.unsent = 0
+        """Datagrams that the network did not take."""
+
+    @property
+    def address(self) -> Address:
+        """What is listened on; the port is the one found where 0 was asked for."""
+        host, port = self._socket.getsockname()
+        return host, port
+
+    def receive(self, deadline: float) -> list[Arrival]:
+        """What has come, waiting for it until ``deadline`` of the steady clock; empty where nothing came.
+
+        At most 64 at a time, so that a flood holds nobody up; what came from others may end the waiting early.
+        """
+        wait = max(0.0, deadline - time.monotonic())
+        if not select.select([self._socket], [], [], wait)[0]:
+            return []
+        arrivals = []
+        for _ in range(_BATCH):
+            try:
+                content, notes, _, sender = self._socket.recvmsg(MAX_DATAGRAM + 1, 64)
+            except BlockingIOError:
+                break
+            if sender == self._peer:
+                arrivals.append(Arrival(content, time.monotonic() - _age(notes)))
+            else:
+                self.foreign += 1
+        return arrivals
+
+    def send(self, content: bytes) -> None:
+        """Send a datagram to the peer; one that the network does not take is lost, as any may be."""
+        try:
+            self._socket.sendto(content, self._peer)
+        except OSError:
+            self.unsent += 1
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
+
+    def __enter__(self) -> "Endpoint":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _age(notes: list[tuple[int, int, bytes]]) -> float:
+    """How long ago the kernel received a datagram [s], so that an answer's time holds the wait for a core.
+
+    The kernel stamps by the wall clock alone; a step of that clock in between may spoil one figure and nothing else.
+    """
+    for level, kind, content in notes:
+        if (level, kind) == (socket.SOL_SOCKET, _TIMESTAMPS):
+            seconds, nanoseconds = _STAMP.unpack(content)
+            return max(0.0, float(time.time_ns() - seconds * 10**9 - nanoseconds) * 1e-9)
+    return 0.0
