@@ -17,8 +17,8 @@ class QualityWindow:
     """Judges a connection message by message.
 
     KUKA does not publish its own rule. This one leaves a connection that loses 5 % of the datagrams each way at GOOD
-    for hours, lets one that loses 20 % fall within a second, and bears a gap of 50 ms at 5 ms a message; a client that
-    is silent has stopped the robot before 100 ms, which the window alone would do after 130.
+    for an hour, lets one that loses 20 % fall within a second, and bears a gap of 50 ms at 5 ms a message; a client
+    that is silent has stopped the robot before 100 ms, which the window alone would do after 130.
 
     Args:
         period: of the messages [s].
