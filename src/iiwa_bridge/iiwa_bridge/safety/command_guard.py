@@ -62,8 +62,8 @@ class CommandGuard:
     """
 
     def __init__(self, limits: CommandLimits, joints: JointRange, workspace: Workspace, start: Array) -> None:
-        if not _finite(start, (JOINTS,)):
-            raise CommandError(f"no position to hold: the commanded one is {start}; expected ({JOINTS},) finite [rad]")
+        if problem := _unlike(start, (JOINTS,)):
+            raise CommandError(f"the commanded position {problem}; expected ({JOINTS},) finite numbers [rad] to hold")
         self._limits, self._joints = limits, joints
         self._box = np.array(workspace.lower), np.array(workspace.upper)
         self._before = self._position = np.array(start, dtype=np.float64)
@@ -108,10 +108,9 @@ class CommandGuard:
         return Guarded(command, cuts, refused)
 
     def _mirror(self, state: RobotState) -> Guarded:
-        if not _finite(state.interpolated, (JOINTS,)):
-            return self._hold(
-                f"the controller's own position is {state.interpolated}; expected ({JOINTS},) finite", state
-            )
+        if problem := _unlike(state.interpolated, (JOINTS,)):
+            refused = f"the controller's own position {problem}; expected ({JOINTS},) finite numbers [rad]"
+            return self._hold(refused, state)
         self._position = np.array(state.interpolated, dtype=np.float64)
         return self._sent(RobotCommand(self._position.copy()))
 
@@ -124,12 +123,13 @@ class CommandGuard:
 
     def _unfit(self, command: RobotCommand, state: RobotState, sent_pose: Array, pose: Array) -> str:
         """Why a command cannot be bounded and is refused as a whole; empty where it can."""
-        if not _finite(command.position, (JOINTS,)):
-            return f"position {command.position}; expected ({JOINTS},) finite numbers [rad]"
-        if command.wrench is not None and not _finite(command.wrench, (6,)):
-            return f"wrench {command.wrench}; expected (6,) finite numbers [N, N m]"
-        if not _finite(state.position, (JOINTS,)):
-            return f"measured position {state.position}; expected ({JOINTS},) finite numbers [rad]"
+        for name, value, shape, unit in (
+            ("position", command.position, (JOINTS,), "rad"),
+            ("wrench", np.zeros(6) if command.wrench is None else command.wrench, (6,), "N, N m"),
+            ("measured position", state.position, (JOINTS,), "rad"),
+        ):
+            if problem := _unlike(value, shape):
+                return f"{name} {problem}; expected {shape} finite numbers [{unit}]"
         if not _PERIODS[0] <= state.period <= _PERIODS[1]:
             return f"cycle of {state.period} s; expected {_PERIODS[0]} to {_PERIODS[1]} s"
         if not (_rigid(sent_pose) and _rigid(pose)):
@@ -215,17 +215,18 @@ def _share_within(start: Array, end: Array, low: Array, high: Array) -> tuple[fl
     return float(shares[least]), int(np.flatnonzero(over)[least])
 
 
-def _finite(value: object, shape: tuple[int, ...]) -> bool:
-    return (
-        isinstance(value, np.ndarray)
-        and value.shape == shape
-        and value.dtype.kind == "f"
-        and bool(np.isfinite(value).all())
-    )
+def _unlike(value: object, shape: tuple[int, ...]) -> str:
+    """How a value differs from finite numbers of this shape; empty where it does not."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return "is no array of floats"
+    if value.shape != shape:
+        return f"has shape {value.shape}"
+    bad = np.flatnonzero(~np.isfinite(value))
+    return f"holds {value.flat[bad[0]]} at {bad[0]}" if bad.size else ""
 
 
 def _rigid(pose: object) -> bool:
-    if not _finite(pose, (4, 4)):
+    if _unlike(pose, (4, 4)):
         return False
     assert isinstance(pose, np.ndarray)
     rotation = pose[:3, :3]
