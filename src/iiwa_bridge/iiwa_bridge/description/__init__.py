@@ -1,0 +1,1 @@
+"""What the robot and its cell are: the arm and the probe as URDF, and where the patient lies."""
