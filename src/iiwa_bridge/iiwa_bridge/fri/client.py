@@ -58,6 +58,7 @@ class ClientStatus:
         state: what the controller told last; None before the first message.
         counts: of the session.
         refused: datagrams of the controller that were no monitoring message.
+        refusal: why the last one of them was refused.
         foreign: datagrams of others.
         unsent: answers that the network did not take.
         times: of the answers.
@@ -68,6 +69,7 @@ class ClientStatus:
     state: RobotState | None
     counts: ClientCounts
     refused: int
+    refusal: str
     foreign: int
     unsent: int
     times: AnswerTimes
@@ -91,6 +93,16 @@ class _Stopwatch:
             self.times = AnswerTimes(float(p50), float(p99), self._longest)
 
 
+class _Refusals:
+    """Datagrams that were refused: how many, and why the last one."""
+
+    def __init__(self) -> None:
+        self.count, self.last = 0, ""
+
+    def add(self, error: FriMessageError) -> None:
+        self.count, self.last = self.count + 1, str(error)
+
+
 def run_client(
     config: ClientConfig,
     respond: Respond,
@@ -109,7 +121,8 @@ def run_client(
         FriSessionError: the address cannot be listened on, or ``respond`` gave what the session has no place for.
         FriMessageError: ``respond`` gave what no message can hold.
     """
-    session, stopwatch, refused = ClientSession(respond, time.monotonic, config.timeout), _Stopwatch(), 0
+    session, stopwatch = ClientSession(respond, time.monotonic, config.timeout), _Stopwatch()
+    refusals = _Refusals()
     with Endpoint(config.address, config.controller) as endpoint:
         while not stopped():
             arrived = 0.0
@@ -117,22 +130,23 @@ def run_client(
                 try:
                     if session.take(decode_monitoring(arrival.content)):
                         arrived = arrival.time
-                except FriMessageError:
-                    refused += 1
+                except FriMessageError as error:
+                    refusals.add(error)
             answer = session.answer()
             if answer is not None:
                 endpoint.send(encode_command(answer))
                 stopwatch.add(time.monotonic() - arrived)
             session.watch()
-            publish(_status(session, endpoint, stopwatch.times, refused))
+            publish(_status(session, endpoint, stopwatch.times, refusals))
 
 
-def _status(session: ClientSession, endpoint: Endpoint, times: AnswerTimes, refused: int) -> ClientStatus:
+def _status(session: ClientSession, endpoint: Endpoint, times: AnswerTimes, refusals: _Refusals) -> ClientStatus:
     return ClientStatus(
         session=session.session,
         state=session.state,
         counts=session.counts,
-        refused=refused,
+        refused=refusals.count,
+        refusal=refusals.last,
         foreign=endpoint.foreign,
         unsent=endpoint.unsent,
         times=times,

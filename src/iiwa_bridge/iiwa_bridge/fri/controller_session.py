@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iiwa_bridge.fri.errors import FriSessionError, NotFiniteError
+from iiwa_bridge.fri.errors import FriMessageError, FriSessionError, NotFiniteError
 from iiwa_bridge.fri.messages import CommandMessage, MonitoringMessage, ahead, following
 from iiwa_bridge.fri.quality import QualityWindow
 from iiwa_bridge.fri.transitions import Transition, TransitionLog
@@ -109,6 +109,8 @@ class ControllerSession:
         self._cycles = 0
         self.fault = ""
         """Why the robot was stopped; empty without a safety stop."""
+        self.refusal = ""
+        """Why the last datagram that was no command message was refused."""
         self.counts = ControllerCounts()
         self._go(Session.MONITORING_WAIT, "the controller opened the session")
 
@@ -173,9 +175,10 @@ class ControllerSession:
         if self.commanding:
             self._apply(answer)
 
-    def refuse(self, error: Exception) -> None:
+    def refuse(self, error: FriMessageError) -> None:
         """A datagram of the client was no command message; one with NaN in it ends a motion."""
         self.counts.refused += 1
+        self.refusal = str(error)
         if self.commanding and isinstance(error, NotFiniteError):
             self._stop(f"answer is not finite: {error}")
 
