@@ -24,6 +24,8 @@ Array = npt.NDArray[np.float64]
 
 _FLAT = 1e-9
 """Share of a joint in the self motion below which it has none."""
+_STILL = 1e-9
+"""Speed [rad/s] below which nothing is moved; as little as that a joint is held back without slowing the probe."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class DifferentialInverse:
         lower, upper = self._box(q, period)
         task, free, smallest = self._split(q, twist)
         scale, along = _largest_scale(task, free, lower, upper, self._towards_posture(q, free))
-        # Rounding alone can leave the box here, by some 1e-16.
+        # What leaves the box here is rounding, or below _STILL.
         velocity = np.clip(scale * task + along * free, lower, upper)
         return JointStep(period * velocity, scale, smallest)
 
@@ -171,5 +173,5 @@ def _largest_scale(task: Array, free: Array, lower: Array, upper: Array, wanted:
 
 def _first(scale: float, distance: Array, speed: Array) -> float:
     """Where the first of the distances that are moved along is used up, at most ``scale``."""
-    towards = speed > 0.0
+    towards = speed > _STILL
     return float((distance[towards] / speed[towards]).min(initial=scale))
