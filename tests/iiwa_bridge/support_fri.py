@@ -64,6 +64,7 @@ class Sine:
     """A joint sine on A4 over the interpolated position: 0.04 rad at 0.25 Hz of the controller's time."""
 
     states: list[RobotState] = field(default_factory=list)
+    asked: list[Array] = field(default_factory=list)
     since: float | None = None
 
     def __call__(self, state: RobotState) -> RobotCommand:
@@ -74,7 +75,8 @@ class Sine:
         self.since = state.stamp if self.since is None else self.since
         away = np.zeros(7)
         away[3] = 0.04 * np.sin(2 * np.pi * 0.25 * (state.stamp - self.since))
-        return RobotCommand(state.interpolated + away)
+        self.asked.append(state.interpolated + away)
+        return RobotCommand(self.asked[-1])
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Wire:
     """A proxy between controller and client; each of them takes it for the other."""
 
     def __init__(self, faults: Faults) -> None:
-        self._faults, self._rng = faults, np.random.default_rng(faults.seed)
+        self.faults, self._rng = faults, np.random.default_rng(faults.seed)
         self._ends = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
         for end in self._ends:
             end.bind((LOCALHOST, 0))
@@ -101,30 +103,25 @@ class Wire:
         """Where the controller sends to, and where the client sends to."""
         self.peers: list[tuple[str, int] | None] = [None, None]
         """Addresses of the controller and of the client."""
-        self.stalled = threading.Event()
-        self._held: list[tuple[int, bytes]] = []
+        self._swapped: dict[int, bytes] = {}
+        self._stalled: list[bytes] = []
+        self._stall = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
+    def stall(self, to_client: int) -> None:
+        """Hold so many messages of the controller back, and then let them go at once."""
+        self._stall = to_client
+
     def _run(self) -> None:
-        waiting: dict[int, bytes] = {}
         while not self._ended.is_set():
             for end in select.select(self._ends, [], [], 0.02)[0]:
                 side = self._ends.index(end)
                 for content in self._mangled(end.recv(2048)):
-                    if side not in waiting and self._rng.random() < self._faults.swap:
-                        waiting[side] = content
-                    else:
-                        self._forward(side, content)
-                        if side in waiting:
-                            self._forward(side, waiting.pop(side))
-            if not self.stalled.is_set():
-                held, self._held = self._held, []
-                for side, content in held:
-                    self._forward(side, content)
+                    self._pass(side, content)
 
     def _mangled(self, content: bytes) -> list[bytes]:
-        faults, draw = self._faults, self._rng.random
+        faults, draw = self.faults, self._rng.random
         contents = []
         if draw() < faults.garbage:
             contents.append(self._rng.bytes(int(self._rng.integers(1, 2000))))
@@ -133,11 +130,24 @@ class Wire:
         contents.extend([content] * (0 if draw() < faults.loss else 2 if draw() < faults.duplicate else 1))
         return contents
 
-    def _forward(self, side: int, content: bytes) -> None:
+    def _pass(self, side: int, content: bytes) -> None:
+        """Send on what came from the controller (side 0) or the client (1); late, if that is drawn."""
+        if side == 0 and self._stall:
+            self._stall -= 1
+            self._stalled.append(content)
+            if self._stall == 0:
+                while self._stalled:
+                    self._send(side, self._stalled.pop(0))
+        elif side not in self._swapped and self._rng.random() < self.faults.swap:
+            self._swapped[side] = content
+        else:
+            self._send(side, content)
+            if side in self._swapped:
+                self._send(side, self._swapped.pop(side))
+
+    def _send(self, side: int, content: bytes) -> None:
         peer = self.peers[1 - side]
-        if self.stalled.is_set():
-            self._held.append((side, content))
-        elif peer is not None:
+        if peer is not None:
             self._ends[1 - side].sendto(content, peer)
 
     def __enter__(self) -> "Wire":

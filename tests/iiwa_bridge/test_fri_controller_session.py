@@ -269,9 +269,10 @@ def test_the_controller_reflects_the_number_of_the_answer_it_saw_last() -> None:
 def test_closing_the_session_holds_the_robot_and_says_idle() -> None:
     bench = active(impedance())
     bench.cycle(RobotCommand(START, np.ones(6)))
+    last = bench.told.sequence
     bench.session.end()
     told: MonitoringMessage = bench.session.message(bench.cell(START))
-    assert told.state.session is Session.IDLE
+    assert (told.state.session, told.sequence) == (Session.IDLE, last + 1), "a client takes it for a new message"
     assert bench.session.command.wrench is None
 
 

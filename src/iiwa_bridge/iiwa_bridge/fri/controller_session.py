@@ -162,6 +162,7 @@ class ControllerSession:
         """Close the session: the motion ends where the robot is, and the next message says IDLE."""
         self._wanted = False
         self._hold()
+        self._count()
         self._go(Session.IDLE, "the controller closed the session")
 
     def receive(self, answer: CommandMessage) -> None:
@@ -187,8 +188,7 @@ class ControllerSession:
         missing = self.due
         self.counts.unanswered += missing
         self._window.add(not missing)
-        self._cycles += 1
-        self._sequence = following(self._sequence)
+        self._count()
         quality = self._window.quality
         if self.commanding and quality < ConnectionQuality.GOOD:
             self._stop(f"connection quality {quality.name}")
@@ -223,6 +223,10 @@ class ControllerSession:
             stamp=self.time,
         )
         return MonitoringMessage(self._sequence, self._reflected, self._config.receive_multiplier, state)
+
+    def _count(self) -> None:
+        self._cycles += 1
+        self._sequence = following(self._sequence)
 
     def _behind(self) -> int:
         """Messages since the one that was answered last."""

@@ -63,6 +63,11 @@ class SimController:
         """Datagrams that came from others than the client."""
         return self._endpoint.foreign
 
+    @property
+    def running(self) -> bool:
+        """Whether the session runs on the controller's own thread."""
+        return self._running is not None and not self._running.done()
+
     def run(self) -> None:
         """Run the session until :meth:`stop`; its last message says IDLE, at which KUKA's examples end."""
         self._send()
