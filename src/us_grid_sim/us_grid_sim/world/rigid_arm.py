@@ -1,0 +1,112 @@
+"""The mock of a torque-controlled arm: true kinematics, the inertia of one posture, the same skin; fast."""
+
+from typing import Protocol
+
+import numpy as np
+
+from us_grid_sim.errors import UsGridSimError
+from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState, Array, checked, pose_of, ticks_of
+from us_grid_sim.world.contact import NOTHING, Contact, ContactLaw, Tool
+from us_grid_sim.world.skin import Patient
+from us_grid_sim.world.vectors import rotated, rows_of, transposed
+
+
+class ArmModel(Protocol):
+    """Kinematics and dynamics of an arm of n joints; ``iiwa_bridge.kinematics.arm.Arm`` is one."""
+
+    def pose(self, q: Array, /) -> Array:
+        """Pose (4, 4) of ``us_probe`` in ``world`` [m] at a joint position (n,) [rad]."""
+        ...
+
+    def jacobian(self, q: Array, /) -> Array:
+        """From joint velocity to the velocity of ``us_probe``'s origin and its angular velocity (6, n), both along the
+        axes of ``us_probe``.
+        """
+        ...
+
+    def mass_matrix(self, q: Array, /) -> Array:
+        """Joint space inertia (n, n) [kg m^2]."""
+        ...
+
+    def gravity(self, q: Array, /) -> Array:
+        """Torque (n,) that holds the arm against gravity [N m]."""
+        ...
+
+
+class RigidArm:
+    """An arm of which the inertia is frozen where it was reset.
+
+        M(q0) a = torque - gravity(q) + J(q)^T wrench - JOINT_DAMPING v
+
+    A force control behind a torque interface depends on three things: where the probe is, how a joint torque and a
+    force on the probe stand against each other (both by the true pose, Jacobian and gravity), and the mass that the
+    probe has along the beam, which a mass for each joint on its own would get wrong by its coupling. It is right at the
+    posture of the reset and near it; over a lower back, 20 cm along, it changes by a fifth. With a constant mass
+    matrix the Coriolis and centrifugal torques vanish, and energy is conserved exactly as that of a point in a flat
+    space. Joints have no limits, the arm collides with nothing.
+
+    Integrated as PyBullet does it: semi-implicitly in ticks of 1 ms, the contact held through a tick. Satisfies
+    ``iiwa_bridge.robot.ArmPlant`` by its shape.
+
+    Args:
+        model: of the arm.
+        patient: who lies under the probe.
+        law: damping and friction of the skin.
+        joints: how many the arm has.
+    """
+
+    def __init__(self, model: ArmModel, patient: Patient, law: ContactLaw | None = None, joints: int = 7) -> None:
+        self._model, self._joints, self._none = model, joints, np.zeros(joints)
+        self._contact = Contact(patient, law if law is not None else ContactLaw())
+        self.reset(np.zeros(joints))
+
+    def reset(self, position: Array) -> ArmState:
+        """Stand still at a joint position [rad], at time 0 of the patient's motion.
+
+        Raises:
+            UsGridSimError: the position does not fit the arm, or its mass matrix there has no inverse.
+        """
+        self._position = np.array(checked(position, self._joints, "position"))
+        self._velocity = np.zeros(self._joints)
+        try:
+            self._agility = np.linalg.inv(self._model.mass_matrix(self._position))
+        except np.linalg.LinAlgError:
+            raise UsGridSimError("rigid arm: the mass matrix has no inverse; expected a definite one") from None
+        self._ticks = 0
+        self._look()
+        return self._state()
+
+    def step(self, torque: Array, duration: float) -> ArmState:
+        """Apply joint torques [N m], gravity not made up for, for ``duration`` [s], a multiple of TICK.
+
+        Raises:
+            UsGridSimError: the torques do not fit the arm, or the duration is no such multiple.
+        """
+        applied = np.array(checked(torque, self._joints, "torque"))
+        for _ in range(ticks_of(duration)):
+            load = applied - self._model.gravity(self._position) + self._contact_torque
+            load -= JOINT_DAMPING * self._velocity
+            self._velocity = self._velocity + TICK * (self._agility @ load)
+            self._position = self._position + TICK * self._velocity
+            self._ticks += 1
+            self._look()
+        return self._state()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _look(self) -> None:
+        """Find where the tool is and how it is touched."""
+        rotation, origin = rows_of(self._model.pose(self._position).tolist())
+        jacobian = self._model.jacobian(self._position)
+        vx, vy, vz, wx, wy, wz = (jacobian @ self._velocity).tolist()
+        self._tool = Tool(origin, rotation, rotated(rotation, (vx, vy, vz)), rotated(rotation, (wx, wy, wz)))
+        touch = self._contact.touch(self._tool, self._ticks * TICK)
+        to_tool = transposed(rotation)
+        self._force = rotated(to_tool, touch.force)
+        free = touch is NOTHING
+        self._contact_torque = self._none if free else np.array(self._force + rotated(to_tool, touch.torque)) @ jacobian
+
+    def _state(self) -> ArmState:
+        on_patient = -np.array(self._force)
+        return ArmState(self._position, self._velocity, self._contact_torque, pose_of(self._tool), on_patient)

@@ -1,0 +1,584 @@
+"""The plants behind a torque interface: the back as they feel it, the touch of the probe, and how the arms move."""
+
+import dataclasses
+import inspect
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from iiwa_bridge.description.layout import load_layout
+from iiwa_bridge.description.probe import load_probe
+from iiwa_bridge.description.urdf import write_urdf
+from iiwa_bridge.kinematics.arm import Arm
+from scipy.integrate import solve_ivp
+from scipy.spatial.transform import Rotation
+from support.arms import (
+    BOB,
+    CARRIAGES,
+    DOWN,
+    GRAVITY,
+    LENGTH,
+    GantryModel,
+    ball,
+    gantry_urdf,
+    lying,
+    pendulum_urdf,
+    plane,
+)
+from us_grid_sim.errors import UsGridSimError
+from us_grid_sim.geometry import probe_pose
+from us_grid_sim.phantom.record import sample_subject
+from us_grid_sim.phantom.subject import Phantom, build_phantom, contact_force, indentation
+from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState
+from us_grid_sim.world.contact import ROUNDING, Contact, ContactLaw, Tool
+from us_grid_sim.world.motion import Breathing, Motion, Movement, sample_motion
+from us_grid_sim.world.pybullet_arm import TABLE, PyBulletArm
+from us_grid_sim.world.rigid_arm import RigidArm
+from us_grid_sim.world.skin import SOFTEST, STIFFEST, Patient, Skin
+from us_grid_sim.world.vectors import rows_of
+
+from iiwa_bridge import robot
+
+Array = npt.NDArray[np.float64]
+Plant = PyBulletArm | RigidArm
+
+pytest.importorskip("pybullet", reason="PyBullet has no wheel for Python 3.12 and later")
+
+relaxed = settings(deadline=None, max_examples=60)
+HELD = np.array([0.0, 0.0, CARRIAGES[2] * GRAVITY])
+"""What holds the gantry."""
+BREATH = Motion(Breathing(amplitude=0.004, frequency=0.25))
+
+
+@pytest.fixture(scope="module")
+def phantom() -> Phantom:
+    return build_phantom(sample_subject(seed=1))
+
+
+@pytest.fixture(scope="module")
+def skin(phantom: Phantom) -> Skin:
+    return Skin.of(phantom)
+
+
+@pytest.fixture(params=["pybullet", "rigid"])
+def gantry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Plant]]:
+    """Makes the gantry of either plant over a patient."""
+    made: list[Plant] = []
+
+    def make(patient: Patient, law: ContactLaw | None = None, probe_mass: float = CARRIAGES[2]) -> Plant:
+        if request.param == "pybullet":
+            made.append(PyBulletArm(gantry_urdf(tmp_path, probe_mass), patient, law))
+        else:
+            made.append(RigidArm(GantryModel(probe_mass), patient, law, joints=3))
+        return made[-1]
+
+    yield make
+    for arm in made:
+        arm.close()
+
+
+def run(arm: Plant, torque: Array, seconds: float) -> ArmState:
+    for _ in range(round(seconds / TICK)):
+        state = arm.step(torque, TICK)
+    return state
+
+
+BACK = ball(0.15)
+
+
+def tool_at(z: float, x: float = 0.0, y: float = 0.0, velocity: Array | None = None) -> Tool:
+    """A probe that looks down, ``z`` above the plane of :func:`lying`, moving."""
+    rotation, _ = rows_of(DOWN.tolist())
+    vx, vy, vz = (0.0, 0.0, 0.0) if velocity is None else velocity
+    return Tool((x, y, z), rotation, (vx, vy, vz), (0.0, 0.0, 0.0))
+
+
+# The back as the plants feel it.
+
+
+@relaxed
+@given(st.floats(-0.12, 0.12), st.floats(-0.10, 0.10), st.floats(0.0, 2.0))
+def test_the_skin_of_a_phantom_presses_back_as_its_image_says(
+    phantom: Phantom, skin: Skin, x: float, y: float, force: float
+) -> None:
+    depth = indentation(phantom, x, y, force)
+    give = skin.under(x, y)[3]
+    if skin.stiffness_at(x, y, depth) < STIFFEST:
+        assert skin.force(depth, give) == pytest.approx(contact_force(phantom, x, y, depth), rel=1e-6, abs=1e-9)
+        assert skin.force(depth, give) == pytest.approx(force, rel=1e-6, abs=1e-9)
+    else:
+        assert skin.force(depth, give) <= contact_force(phantom, x, y, depth) + 1e-9
+
+
+@relaxed
+@given(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.0, 0.05))
+def test_stiffness_is_the_slope_of_the_force_and_bounded(skin: Skin, x: float, y: float, depth: float) -> None:
+    step = 1e-7
+    give = skin.under(x, y)[3]
+    slope = (skin.force(depth + step, give) - skin.force(depth, give)) / step
+    stiffness = skin.stiffness_at(x, y, depth)
+    assert SOFTEST <= stiffness <= STIFFEST * (1.0 + 1e-12)
+    assert slope == pytest.approx(stiffness, rel=1e-2)
+
+
+def test_tissue_is_stiffer_where_bone_lies_shallow(phantom: Phantom, skin: Skin) -> None:
+    places = [(x, y) for x in np.linspace(-0.1, 0.1, 21) for y in np.linspace(-0.08, 0.08, 17)]
+    shallow = min(places, key=lambda place: skin.under(*place)[3])
+    deep = max(places, key=lambda place: skin.under(*place)[3])
+    stiffness = [skin.stiffness_at(*place, indentation(phantom, *place, 1.5)) for place in (shallow, deep)]
+    assert stiffness[0] > 1.25 * stiffness[1]
+
+
+def test_height_and_normal_of_a_ball() -> None:
+    radius, x, y = 0.2, 0.031, -0.047
+    skin = ball(radius)
+    center = np.array([0.0, 0.0, radius])
+    on_it = np.array([x, y, radius - math.sqrt(radius**2 - x**2 - y**2)])
+    outward = (on_it - center) / radius
+    np.testing.assert_allclose(skin.normal(x, y), outward, atol=1e-5)
+    assert skin.distance(*on_it) == pytest.approx(0.0, abs=1e-6)
+    assert skin.distance(x, y, on_it[2] - 0.001) == pytest.approx(-0.001 * outward[2], rel=1e-3)
+
+
+@relaxed
+@given(st.floats(-0.5, 0.5), st.floats(-0.2, 0.2), st.floats(-0.2, 0.2))
+def test_the_distance_from_a_plane_is_exact(slope: float, x: float, z: float) -> None:
+    expected = (slope * min(max(x, -0.1), 0.1) - z) / math.hypot(1.0, slope)
+    assert plane(slope=slope).distance(x, 0.0, z) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("height", "give", "stiffness"),
+    [(np.zeros((3, 3)), np.ones((3, 2)), 1.0), (np.zeros(3), np.ones(3), 1.0),
+     (np.zeros((3, 3)), np.zeros((3, 3)), 1.0), (np.full((3, 3), np.nan), np.ones((3, 3)), 1.0),
+     (np.zeros((3, 3)), np.ones((3, 3)), 0.0)],
+)  # fmt: skip
+def test_a_skin_that_cannot_be_is_refused(height: Array, give: Array, stiffness: float) -> None:
+    with pytest.raises(UsGridSimError, match="skin: "):
+        Skin(height, give, stiffness, (0.0, 0.0), 0.001)
+
+
+def test_a_patient_lies_in_a_pose() -> None:
+    with pytest.raises(UsGridSimError, match="rotation"):
+        Patient(plane(), np.diag([1.0, 2.0, 1.0, 1.0]))
+
+
+# How it moves.
+
+
+@relaxed
+@given(
+    st.one_of(
+        st.builds(Breathing, st.floats(0.0, 0.005), st.floats(0.2, 0.3), st.floats(0.0, 1.0)),
+        st.builds(Movement, st.floats(-0.02, 0.02), st.floats(0.0, 3.0), st.floats(0.2, 2.0)),
+    ),
+    st.floats(0.01, 10.0),
+)
+def test_the_rate_of_a_motion_is_its_derivative(motion: Breathing | Movement, time: float) -> None:
+    step = 1e-5
+    difference = motion.rise(time + step)[0] - motion.rise(time - step)[0]
+    assert motion.rise(time)[1] == pytest.approx(difference / (2 * step), abs=1e-5)
+
+
+def test_a_breath_goes_from_none_to_the_amplitude_and_back() -> None:
+    breathing = Breathing(amplitude=0.004, frequency=0.25)
+    assert [breathing.rise(time)[0] for time in (0.0, 2.0, 4.0)] == pytest.approx([0.0, 0.004, 0.0])
+    # Of half the amplitude in less than half the time: the end of expiration is the longer one.
+    assert breathing.rise(1.0)[0] == pytest.approx(0.001)
+
+
+def test_a_person_moves_once_and_stays() -> None:
+    movement = Movement(distance=0.02, start=1.0, duration=0.5)
+    assert movement.rise(0.9) == (0.0, 0.0)
+    assert movement.rise(1.25) == pytest.approx((0.01, 1.875 * 0.02 / 0.5))
+    assert movement.rise(9.0) == (0.02, 0.0)
+
+
+def test_what_is_switched_off_does_not_change_the_rest() -> None:
+    both = sample_motion(7, breathing=True, movement=True)
+    assert both == sample_motion(7, breathing=True, movement=True)
+    assert both != sample_motion(8, breathing=True, movement=True)
+    assert sample_motion(7, breathing=True, movement=False) == Motion(both.breathing, None)
+    assert sample_motion(7, breathing=False, movement=True) == Motion(None, both.movement)
+
+
+@relaxed
+@given(st.integers(0, 2**32 - 1))
+def test_a_sampled_patient_breathes_as_people_do(seed: int) -> None:
+    motion = sample_motion(seed, breathing=True, movement=True)
+    assert motion.breathing is not None
+    assert motion.movement is not None
+    assert 0.2 <= motion.breathing.frequency <= 0.3
+    assert 0.002 <= motion.breathing.amplitude <= 0.005
+    assert 0.0 < motion.movement.distance <= 0.02
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda: Breathing(0.004, 0.0), lambda: Breathing(-0.1, 0.2), lambda: Movement(0.02, 0.0, 0.0),
+              lambda: Movement(math.nan, 0.0, 1.0), lambda: ContactLaw(friction=-0.1), lambda: ContactLaw(slip=0.0)],
+)  # fmt: skip
+def test_a_record_that_cannot_be_is_refused(wrong: Callable[[], object]) -> None:
+    with pytest.raises(UsGridSimError, match="expected finite numbers"):
+        wrong()
+
+
+# The touch.
+
+
+@relaxed
+@given(st.floats(0.0, 0.01), st.floats(SOFTEST, STIFFEST))
+def test_at_rest_the_force_is_that_of_the_spring_along_the_normal(depth: float, stiffness: float) -> None:
+    touch = Contact(lying(plane(stiffness)), ContactLaw()).touch(tool_at(-depth), 0.0)
+    assert touch.force == pytest.approx((0.0, 0.0, stiffness * depth), rel=1e-4, abs=1e-9)
+    assert touch.torque == pytest.approx((0.0, 0.0, 0.0), abs=1e-9)
+
+
+def test_a_face_that_leans_touches_with_its_edge_and_is_turned_back() -> None:
+    lean = 0.1
+    leaning = Rotation.from_rotvec([0.0, lean, 0.0]).as_matrix() @ DOWN[:3, :3]
+    rotation, _ = rows_of(np.block([[leaning, np.zeros((3, 1))], [np.zeros((1, 3)), 1.0]]).tolist())
+    # The middle of the last sphere, 20 mm along the array, is pressed 0.5 mm deep and alone.
+    arm = leaning @ np.array([0.020, 0.0, -ROUNDING])
+    tool = Tool((0.0, 0.0, ROUNDING - 0.0005 - arm[2]), rotation, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    touch = Contact(lying(plane(1000.0)), ContactLaw()).touch(tool, 0.0)
+    assert touch.force == pytest.approx((0.0, 0.0, 1000.0 * 0.0005 / 5), rel=1e-4)
+    assert touch.torque == pytest.approx(np.cross(arm, touch.force), abs=1e-9)
+    assert arm[0] > 0.0 > touch.torque[1]
+
+
+def test_on_a_ball_the_middle_carries_more_than_the_ends() -> None:
+    force = Contact(lying(BACK), ContactLaw()).touch(tool_at(-0.003), 0.0).force[2]
+    assert 0.2 * 3.0 < force < 0.9 * 3.0
+
+
+speeds = st.floats(-0.3, 0.3)
+
+
+@relaxed
+@given(speeds, speeds, speeds, st.floats(0.0, 0.01), st.floats(0.1, 0.3))
+def test_friction_stays_within_the_cone_and_the_skin_never_pulls(
+    vx: float, vy: float, vz: float, depth: float, friction: float
+) -> None:
+    velocity = np.array([vx, vy, vz])
+    tool = tool_at(-depth, velocity=velocity)
+    force = np.array(Contact(lying(plane()), ContactLaw(friction=friction)).touch(tool, 0.0).force)
+    assert force[2] >= 0.0
+    assert math.hypot(*force[:2]) <= friction * force[2] + 1e-12
+    assert force[:2] @ velocity[:2] <= 1e-12
+
+
+def test_a_fast_slip_meets_the_whole_of_coulombs_friction() -> None:
+    contact = Contact(lying(plane()), ContactLaw(friction=0.2))
+    force = contact.touch(tool_at(-0.002, velocity=np.array([0.03, -0.04, 0.0])), 0.0).force
+    assert force == pytest.approx((-0.24, 0.32, 2.0), rel=2e-3)
+
+
+def test_a_turn_about_the_beam_is_braked() -> None:
+    still = tool_at(-0.002)
+    touch = Contact(lying(plane()), ContactLaw(friction=0.2)).touch(still._replace(spin=(0.0, 0.0, 2.0)), 0.0)
+    lever = np.mean(np.abs([-0.02, -0.01, 0.0, 0.01, 0.02]))
+    assert touch.torque[2] == pytest.approx(-0.2 * 2.0 * lever, rel=0.02)
+
+
+@relaxed
+@given(st.floats(-0.09, 0.2))
+def test_the_damper_is_that_of_hunt_and_crossley(approach: float) -> None:
+    contact = Contact(lying(plane()), ContactLaw(dissipation=10.0))
+    force = contact.touch(tool_at(-0.002, velocity=np.array([0.0, 0.0, -approach])), 0.0).force
+    assert force[2] == pytest.approx(2.0 * (1.0 + 10.0 * approach), rel=1e-4)
+
+
+@pytest.mark.parametrize("motion", [BREATH, Motion(movement=Movement(0.02, 0.5, 1.0))])
+@pytest.mark.parametrize("time", [0.0, 0.8, 1.1, 1.9, 3.0])
+def test_a_back_that_moves_displaces_the_force_as_computed(motion: Motion, time: float) -> None:
+    rise, rate = motion.rise(time)
+    force = Contact(lying(plane(), motion), ContactLaw(dissipation=10.0)).touch(tool_at(-0.001), time).force
+    assert force[2] == pytest.approx(1000.0 * (0.001 + rise) * (1.0 + 10.0 * rate), rel=1e-3)
+
+
+def turned(vector: tuple[float, float, float], rotation: Array) -> tuple[float, float, float]:
+    x, y, z = rotation @ np.array(vector)
+    return x, y, z
+
+
+@relaxed
+@given(st.tuples(*[st.floats(-3.0, 3.0)] * 3), st.tuples(*[st.floats(-1.0, 1.0)] * 3), st.floats(-0.02, 0.02), speeds)
+def test_where_the_patient_lies_in_the_world_makes_no_difference(
+    angles: tuple[float, float, float], place: tuple[float, float, float], x: float, speed: float
+) -> None:
+    tool = tool_at(0.001, x=x, velocity=np.array([speed, 0.1, -speed]))._replace(spin=(0.1, speed, 0.2))
+    rotation = Rotation.from_rotvec(angles).as_matrix()
+    moved = np.eye(4)
+    moved[:3, :3], moved[:3, 3] = rotation, place
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = tool.rotation, tool.origin
+    elsewhere, origin = rows_of((moved @ pose).tolist())
+    there = Tool(origin, elsewhere, turned(tool.velocity, rotation), turned(tool.spin, rotation))
+    here = Contact(lying(BACK, BREATH), ContactLaw()).touch(tool, 2.0)
+    touch = Contact(Patient(BACK, moved @ DOWN, BREATH), ContactLaw()).touch(there, 2.0)
+    np.testing.assert_allclose(touch.force, turned(here.force, rotation), atol=1e-9)
+    np.testing.assert_allclose(touch.torque, turned(here.torque, rotation), atol=1e-9)
+
+
+# The arms.
+
+
+def test_they_have_the_shape_that_the_bridge_drives(gantry: Callable[..., Plant]) -> None:
+    arm = gantry(lying(plane()))
+    for name in ("reset", "step", "close"):
+        wanted = inspect.signature(getattr(robot.ArmPlant, name)).parameters
+        assert list(inspect.signature(getattr(type(arm), name)).parameters) == list(wanted)
+    assert [f.name for f in dataclasses.fields(ArmState)] == [f.name for f in dataclasses.fields(robot.ArmState)]
+
+
+def test_without_a_torque_it_falls_freely(gantry: Callable[..., Plant]) -> None:
+    arm = gantry(lying(plane()))
+    arm.reset(np.array([0.0, 0.0, 1.0]))
+    state = run(arm, np.zeros(3), 0.3)
+    assert state.position[2] == pytest.approx(1.0 - GRAVITY * 0.3**2 / 2, abs=0.005)
+    assert state.velocity[2] == pytest.approx(-GRAVITY * 0.3, rel=0.03)
+    assert state.tool[:3, 3] == pytest.approx(state.position, abs=1e-7)
+    assert not state.contact_force.any()
+
+
+def test_a_force_accelerates_what_hangs_on_the_joint(gantry: Callable[..., Plant]) -> None:
+    arm = gantry(lying(plane()))
+    arm.reset(np.array([0.0, 0.0, 0.5]))
+    state = run(arm, HELD + np.array([1.5, -1.0, 0.5]), 0.1)
+    assert state.velocity == pytest.approx([0.05, -0.05, 0.05], rel=0.02)
+
+
+@pytest.mark.parametrize("stiffness", [SOFTEST, 1000.0, STIFFEST])
+def test_pressed_with_a_force_it_comes_to_rest_where_the_spring_holds_it(
+    gantry: Callable[..., Plant], stiffness: float
+) -> None:
+    arm = gantry(lying(plane(stiffness)), ContactLaw(dissipation=30.0))
+    arm.reset(np.array([0.0, 0.0, 0.0005]))
+    state = run(arm, HELD - np.array([0.0, 0.0, 1.5]), 6.0)
+    assert state.position[2] == pytest.approx(-1.5 / stiffness, rel=0.01)
+    assert state.contact_force == pytest.approx([0.0, 0.0, 1.5], rel=0.01, abs=1e-6)
+    assert state.contact_torque == pytest.approx([0.0, 0.0, 1.5], rel=0.01, abs=1e-6)
+
+
+@pytest.mark.parametrize("probe_mass", [0.2, 5.0])
+@pytest.mark.parametrize("stiffness", [SOFTEST, STIFFEST])
+@pytest.mark.parametrize("dissipation", [0.0, 50.0])
+def test_a_contact_makes_no_energy(
+    gantry: Callable[..., Plant], probe_mass: float, stiffness: float, dissipation: float
+) -> None:
+    arm = gantry(lying(plane(stiffness)), ContactLaw(dissipation=dissipation), probe_mass)
+    state = arm.reset(np.array([0.0, 0.0, 0.001]))
+    pushed = np.array([0.0, 0.0, probe_mass * GRAVITY - 2.0])
+    highest = []
+    for _ in range(8):
+        top = -1.0
+        for _ in range(250):
+            state = arm.step(pushed, TICK)
+            top = max(top, float(state.position[2]))
+        highest.append(top)
+    assert max(highest) <= 0.001 + 1e-4
+    assert highest[-1] <= highest[0] + 1e-6
+
+
+def test_along_the_skin_friction_holds_against_a_push(gantry: Callable[..., Plant]) -> None:
+    law = ContactLaw(friction=0.2, dissipation=30.0)
+    arm = gantry(lying(plane(1000.0)), law)
+    arm.reset(np.array([0.0, 0.0, -0.002]))
+    down = HELD - np.array([0.0, 0.0, 2.0])
+    creeping = run(arm, down + np.array([0.2, 0.0, 0.0]), 2.0)
+    assert 0.0 < creeping.velocity[0] < law.slip
+    assert creeping.contact_torque[0] == pytest.approx(-0.2, abs=0.001)
+    sliding = run(arm, down + np.array([0.6, 0.0, 0.0]), 1.0)
+    assert sliding.contact_torque[0] == pytest.approx(-0.4, rel=0.01)
+    # In us_probe, whose y looks the other way than the world's; x is the same. On the patient, so along the motion.
+    assert sliding.contact_force == pytest.approx([0.4, 0.0, 2.0], rel=0.02, abs=1e-6)
+
+
+def test_breathing_reaches_the_force_on_a_probe_that_is_held(gantry: Callable[..., Plant]) -> None:
+    arm = gantry(lying(plane(1000.0), BREATH), ContactLaw(dissipation=0.0))
+    arm.reset(np.array([0.0, 0.0, -0.001]))
+    # Held by a stiff spring of our own, as a position-controlled robot would.
+    state = arm.step(HELD, TICK)
+    for _ in range(1999):
+        spring = 2e5 * (-0.001 - state.position[2]) - 800.0 * state.velocity[2]
+        state = arm.step(HELD + np.array([0.0, 0.0, spring]), TICK)
+    assert state.contact_force[2] == pytest.approx(1000.0 * (0.001 + 0.004), rel=0.01)
+
+
+def test_the_same_twice_gives_the_same_bytes_and_reset_forgets_all(gantry: Callable[..., Plant]) -> None:
+    patient = lying(BACK, sample_motion(3, breathing=True, movement=True))
+
+    def course(arm: Plant) -> bytes:
+        states = [arm.reset(np.array([0.01, 0.0, 0.002]))]
+        for tick in range(600):
+            push = np.array([0.2 * math.sin(0.02 * tick), 0.1, -1.5 if tick < 300 else -60.0])
+            states.append(arm.step(HELD + push, TICK))
+        return b"".join(getattr(s, f.name).tobytes() for s in states for f in dataclasses.fields(s))
+
+    one = gantry(patient)
+    first = course(one)
+    assert course(one) == first
+    assert course(gantry(patient)) == first
+
+
+def test_what_was_measured_stays_as_it_was(gantry: Callable[..., Plant]) -> None:
+    arm = gantry(lying(plane()))
+    first = arm.reset(np.array([0.0, 0.0, -0.001]))
+    kept = {f.name: getattr(first, f.name).copy() for f in dataclasses.fields(first)}
+    run(arm, np.zeros(3), 0.05)
+    for name, value in kept.items():
+        np.testing.assert_array_equal(getattr(first, name), value)
+
+
+def test_a_torque_is_held_for_the_whole_of_a_step(gantry: Callable[..., Plant]) -> None:
+    arm, push = gantry(lying(plane(), BREATH)), HELD + np.array([0.1, 0.2, -1.0])
+    arm.reset(np.array([0.0, 0.0, 0.0]))
+    once = arm.step(push, 0.005)
+    arm.reset(np.array([0.0, 0.0, 0.0]))
+    often = run(arm, push, 0.005)
+    np.testing.assert_array_equal(once.position, often.position)
+    np.testing.assert_array_equal(once.contact_force, often.contact_force)
+
+
+@pytest.mark.parametrize("duration", [0.0, -0.001, 0.0015, 0.0004, math.nan, math.inf])
+def test_a_step_is_a_multiple_of_a_millisecond(gantry: Callable[..., Plant], duration: float) -> None:
+    with pytest.raises(UsGridSimError, match=r"expected a multiple of 0\.001 s"):
+        gantry(lying(plane())).step(HELD, duration)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(2), np.zeros((1, 3)), np.array([0.0, np.nan, 0.0]), np.full(3, np.inf)])
+def test_one_finite_number_a_joint(gantry: Callable[..., Plant], wrong: Array) -> None:
+    arm = gantry(lying(plane()))
+    with pytest.raises(UsGridSimError, match=r"torque is .*; expected 3 finite numbers"):
+        arm.step(wrong, TICK)
+    with pytest.raises(UsGridSimError, match=r"position is .*; expected 3 finite numbers"):
+        arm.reset(wrong)
+
+
+# PyBullet alone.
+
+
+def test_a_pendulum_swings_as_its_equation_says(tmp_path: Path) -> None:
+    arm = PyBulletArm(pendulum_urdf(tmp_path), Patient(plane(), DOWN @ probe_pose(0.0, 0.0, 5.0)))
+    state, start, energy = arm.reset(np.array([1.2])), 1.2, []
+    lost = 0.0
+    for _ in range(1500):
+        state = arm.step(np.zeros(1), TICK)
+        lost += JOINT_DAMPING * state.velocity[0] ** 2 * TICK
+        kinetic = BOB * (LENGTH * state.velocity[0]) ** 2 / 2
+        energy.append(kinetic - BOB * GRAVITY * LENGTH * math.cos(state.position[0]) + lost)
+    arm.close()
+
+    def pendulum(_: float, y: Array) -> list[float]:
+        torque = -BOB * GRAVITY * LENGTH * math.sin(y[0]) - JOINT_DAMPING * y[1]
+        return [y[1], torque / (BOB * LENGTH**2)]
+
+    expected = solve_ivp(pendulum, (0.0, 1.5), [start, 0.0], rtol=1e-9, atol=1e-9).y[:, -1]
+    assert state.position[0] == pytest.approx(expected[0], abs=0.01)
+    assert state.velocity[0] == pytest.approx(expected[1], abs=0.05)
+    whole = BOB * GRAVITY * LENGTH
+    assert np.ptp(energy) < 0.02 * whole
+
+
+def test_the_table_under_the_patient_stops_the_arm(tmp_path: Path) -> None:
+    arm = PyBulletArm(gantry_urdf(tmp_path), lying(plane(SOFTEST)))
+    arm.reset(np.zeros(3))
+    state = run(arm, HELD - np.array([0.0, 0.0, 100.0]), 1.5)
+    arm.close()
+    assert state.position[2] == pytest.approx(-TABLE + 0.01, abs=0.003)
+
+
+def test_a_file_that_is_no_arm_is_refused(tmp_path: Path) -> None:
+    file = gantry_urdf(tmp_path)
+    text = file.read_text()
+    wrong = {
+        "not readable as URDF": "",
+        "expected one named us_probe": text.replace("us_probe", "gripper"),
+        "along_y without <inertial>": text.replace(
+            text[text.index('<link name="along_y">') : text.index("</link>", text.index('<link name="along_y">'))],
+            '<link name="along_y">',
+        ),
+    }
+    for message, content in wrong.items():
+        file.write_text(content)
+        with pytest.raises(UsGridSimError, match=message):
+            PyBulletArm(file, lying(plane()))
+    with pytest.raises(UsGridSimError, match="not readable as URDF"):
+        PyBulletArm(tmp_path / "none.urdf", lying(plane()))
+
+
+def test_where_pybullet_is_not_installed_the_cure_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pybullet", None)
+    with pytest.raises(UsGridSimError, match=r"Python 3\.10 or 3\.11"):
+        PyBulletArm(gantry_urdf(tmp_path), lying(plane()))
+
+
+def test_closed_twice_is_closed(tmp_path: Path) -> None:
+    arm = PyBulletArm(gantry_urdf(tmp_path), lying(plane()))
+    arm.close()
+    arm.close()
+
+
+class Massless(GantryModel):
+    def mass_matrix(self, q: Array) -> Array:
+        return np.zeros((3, 3))
+
+
+def test_a_mass_matrix_without_inverse_is_refused() -> None:
+    with pytest.raises(UsGridSimError, match="has no inverse"):
+        RigidArm(Massless(), lying(plane()), joints=3)
+
+
+# The robot itself.
+
+
+@pytest.fixture
+def iiwas(tmp_path: Path) -> Iterator[tuple[PyBulletArm, RigidArm]]:
+    """Both plants with the robot, pressed some millimetres into the middle of a back that leans."""
+    layout = load_layout()
+    pose = Arm().pose(layout.start)
+    pose[:3, :3] = pose[:3, :3] @ Rotation.from_euler("xy", [0.05, 0.1]).as_matrix()
+    pose[:3, 3] -= 0.003 * pose[:3, 2]
+    patient = Patient(BACK, pose, BREATH)
+    bullet = PyBulletArm(write_urdf(tmp_path / "iiwa.urdf", load_probe()), patient)
+    yield bullet, RigidArm(Arm(), patient)
+    bullet.close()
+
+
+def test_contact_torque_is_the_transposed_jacobian_times_the_wrench(iiwas: tuple[PyBulletArm, RigidArm]) -> None:
+    start, step = load_layout().start, 1e-5
+    for arm in iiwas:
+        state = arm.reset(start)
+        # The virtual work of each joint: how the tool moves, by differences, times what acts on it.
+        columns = []
+        for joint in range(7):
+            ahead, behind = (arm.reset(start + sign * step * np.eye(7)[joint]).tool for sign in (1.0, -1.0))
+            turn = Rotation.from_matrix(ahead[:3, :3] @ behind[:3, :3].T).as_rotvec()
+            columns.append(np.concatenate([ahead[:3, 3] - behind[:3, 3], turn]) / (2 * step))
+        wrench = Arm().external_wrench(start, state.contact_torque)
+        turn = state.tool[:3, :3]
+        np.testing.assert_allclose(-wrench[:3], state.contact_force, rtol=1e-3, atol=1e-3)
+        in_world = np.concatenate([turn @ wrench[:3], turn @ wrench[3:]])
+        np.testing.assert_allclose(np.array(columns) @ in_world, state.contact_torque, atol=2e-3)
+        assert 0.5 < state.contact_force[2] < 5.0
+        assert np.abs(wrench[3:]).max() > 1e-3
+
+
+def test_both_plants_move_the_robot_alike(iiwas: tuple[PyBulletArm, RigidArm]) -> None:
+    start, model = load_layout().start, Arm()
+    ends = []
+    for arm in iiwas:
+        arm.reset(start)
+        torque = model.gravity(start) + np.array([1.0, -2.0, 0.5, 1.0, 0.2, -0.3, 0.02])
+        ends.append(run(arm, torque, 0.02))
+    moved = np.abs(ends[1].position - start)
+    assert moved.min() > 1e-5
+    np.testing.assert_allclose(ends[0].position - start, ends[1].position - start, atol=0.01 * moved.max())
+    np.testing.assert_allclose(ends[0].velocity, ends[1].velocity, atol=0.01 * np.abs(ends[1].velocity).max())
+    np.testing.assert_allclose(ends[0].contact_torque, ends[1].contact_torque, atol=0.02)
