@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from iiwa_bridge.errors import CommandError, IiwaBridgeError
+from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.robot import (
     Array,
     CommandMode,
@@ -102,8 +103,8 @@ def test_a_command_within_all_limits_goes_out_as_the_very_one_that_was_asked_for
 @pytest.mark.parametrize(
     ("limits", "wanted", "name", "sent"),
     [
-        # 0.3 rad/s for 5 ms; each case sets what else would bind far off.
-        ({"joint_acceleration": 1e3}, moved(6, 0.01), "joint velocity of A7", moved(6, 0.0015)),
+        # 0.4 rad/s for 5 ms; each case sets what else would bind far off.
+        ({"joint_acceleration": 1e3}, moved(6, 0.01), "joint velocity of A7", moved(6, 0.002)),
         # 10 rad/s^2 for (5 ms)^2, from standing still.
         ({}, moved(6, 0.001), "joint acceleration of A7", moved(6, 0.00025)),
         # 20 mm/s for 5 ms on an arm of 0.5 m; x is across the beam.
@@ -169,12 +170,12 @@ def test_a_set_point_does_not_run_away_from_the_arm() -> None:
 
 def test_braking_to_a_stand_is_never_slowed_but_turning_round_is() -> None:
     guard = make()
-    for _ in range(6):
-        ask(guard, RobotCommand(moved(6, 0.0015, guard.position)))
-    assert ask(guard, RobotCommand(guard.position)).cuts == (), "0.3 rad/s to none within a cycle"
+    for _ in range(10):
+        ask(guard, RobotCommand(moved(6, 0.002, guard.position)))
+    assert ask(guard, RobotCommand(guard.position)).cuts == (), "from the highest speed to none within a cycle"
     guard = make()
-    for _ in range(6):
-        ask(guard, RobotCommand(moved(6, 0.0015, guard.position)))
+    for _ in range(10):
+        ask(guard, RobotCommand(moved(6, 0.002, guard.position)))
     fast = guard.position
     turned = ask(guard, RobotCommand(moved(6, -0.001, fast)))
     assert turned.command.position[6] == fast[6], "at first it stands"
@@ -347,6 +348,23 @@ def test_what_the_guard_has_sent_goes_through_another_one_unchanged(asked: list[
         # Rounding may cut the last bit of a step that was shortened to the limit itself.
         assert np.allclose(again.command.position, sent.position, atol=HAIR, rtol=0.0)
         assert again.command.wrench is sent.wrench
+
+
+def test_the_true_arm_keeps_the_speeds_of_the_tool_although_it_moves_on_curves() -> None:
+    arm, random = Arm(), np.random.default_rng(0)
+    joints = JointRange(arm.limits.lower, arm.limits.upper, arm.limits.velocity)
+    wide, free = Workspace((-2.0, -2.0, -2.0), (2.0, 2.0, 2.0)), dataclasses.replace(LIMITS, joint_acceleration=1e3)
+    for _ in range(200):
+        start = START + random.uniform(-0.3, 0.3, 7)
+        wanted = start + random.uniform(-1.0, 1.0, 7) * 1.6 * PERIOD
+        guard = CommandGuard(free, joints, wide, start)
+        came, pose = arm.pose(start), arm.pose(wanted)
+        guarded = guard.check(RobotCommand(wanted), state_at(start), came, pose)
+        assert guarded.refused == ""
+        velocity = (arm.pose(guarded.command.position) - came)[:3, 3] / PERIOD
+        along = velocity @ pose[:3, 2]
+        assert along <= LIMITS.approach_speed + 0.0005
+        assert np.linalg.norm(velocity - along * pose[:3, 2]) <= LIMITS.lateral_speed + 0.0005
 
 
 QUIET = st.lists(st.floats(-1.0, 1.0), min_size=7, max_size=7).map(lambda way: 1e-4 * np.array(way))

@@ -3,10 +3,11 @@
 Each limit allows a box around the last position that was sent and holds that position itself: an arm may always stand
 still, a joint that is beyond a limit may come back but not go further, and braking is never slowed. A step beyond
 a limit is therefore shortened as a whole, so that the arm keeps to the way that was asked for, and the shortest step
-of all limits obeys all of them. The tool's displacement is taken to shrink with the step; over one cycle the arm's
-curvature adds less than the limits' last digit, and the next cycle begins from the true pose.
+of all limits obeys all of them. The tool's displacement is taken to shrink with the step; the curvature of the arm's
+motion adds some hundredths of the speed limits at most, and the next cycle begins from the true pose.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -175,7 +176,7 @@ class CommandGuard:
     def _too_fast(self, velocity: Array, beam: Array) -> Iterator[tuple[Cut, float]]:
         """Of the tool's velocity (3,) [m/s], beam (3,), both in the patient frame."""
         along = float(velocity @ beam)
-        lateral = float(np.linalg.norm(velocity - along * beam))
+        lateral = math.hypot(*(velocity - along * beam))
         for name, speed, limit in (
             ("approach speed", along, self._limits.approach_speed),
             ("lateral speed", lateral, self._limits.lateral_speed),

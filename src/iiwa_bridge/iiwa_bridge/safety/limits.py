@@ -71,8 +71,8 @@ class CommandLimits:
         IiwaBridgeError: a limit is not a number above 0, or ``hold_push`` is above ``push``.
     """
 
-    joint_margin: float = 0.0873
-    joint_velocity: float = 0.3
+    joint_margin: float = 0.07
+    joint_velocity: float = 0.4
     joint_acceleration: float = 10.0
     lead: float = 0.05
     lateral_speed: float = 0.020
@@ -145,5 +145,5 @@ class MonitorLimits:
 
 def _check_positive(where: str, limits: CommandLimits | MonitorLimits) -> None:
     for name, value in vars(limits).items():
-        if not 0.0 < value < math.inf:
+        if not isinstance(value, ControlMode) and not 0.0 < value < math.inf:
             raise IiwaBridgeError(f"{where}: {name} is {value}; expected a number above 0")

@@ -179,7 +179,8 @@ class Answer:
 
 
 class StateMachine:
-    """Where the bridge is, and why it stands. Any thread may call any method, and none of them waits for long.
+    """Where the bridge is, and why it stands. Any thread may call any method, none waits for long; a signal
+    handler may not, since it could interrupt the thread that holds the lock.
 
     Args:
         now: steady time [s].

@@ -124,7 +124,7 @@ def contact_readings(wrench: Array, limits: MonitorLimits) -> tuple[Reading, ...
     """Of the force on the patient (6,) in ``us_probe`` [N, N m]."""
     # The sign does not matter: a strong pull by a probe that only touches says that the measurement is wrong.
     along = abs(float(wrench[2]))
-    lateral, torque = float(np.linalg.norm(wrench[:2])), float(np.linalg.norm(wrench[3:]))
+    lateral, torque = math.hypot(*wrench[:2]), math.hypot(*wrench[3:])
     away = Reaction.RETRACT
     return (
         Reading("force", along, limits.force, "N", away),
@@ -140,7 +140,7 @@ def motion_readings(
     """Of the tool's pose (4, 4) [m], its velocity (3,) [m/s], in the patient frame, and the joints' (7,) [rad/s]."""
     beam, place = tool[:3, 2], tool[:3, 3]
     along = float(velocity @ beam)
-    lateral = float(np.linalg.norm(velocity - along * beam))
+    lateral = math.hypot(*(velocity - along * beam))
     outside = np.maximum(np.array(workspace.lower) - place, place - np.array(workspace.upper))
     return (
         Reading("approach_speed", along, limits.approach_speed, "m/s", Reaction.STOP),
