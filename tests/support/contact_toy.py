@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from iiwa_bridge.control.force_controller import ForceConfig, ForceController
 
 Array = npt.NDArray[np.float64]
 
@@ -19,6 +20,8 @@ STEPS = 10
 """Steps of the integration in a cycle."""
 SECONDS = 60
 """For which noise is drawn [s]."""
+DEFAULT = ForceConfig()
+"""What the product comes with."""
 
 
 @dataclass(frozen=True)
@@ -220,3 +223,46 @@ class BackToy:
         # Smooth below 1 mm/s, so that it can be integrated.
         drag = self._skin_friction * pressed * sliding / max(speed, 1e-3)
         return pressed * normal + drag
+
+
+@dataclass(frozen=True, eq=False)
+class Press:
+    """A press along the beam, as it went.
+
+    Attributes:
+        set_points: of each cycle [m].
+        forces: on the patient, as they truly were (cycles,) [N].
+        peak: highest force, between the cycles too [N].
+        controller: as it was left.
+    """
+
+    set_points: Array
+    forces: Array
+    peak: float
+    controller: ForceController
+
+    def error(self, wanted: float, since: float) -> float:
+        """Root mean square of the force's error from ``since`` [s] on [N]."""
+        return float(np.sqrt(np.mean((self.forces[round(since / CYCLE) :] - wanted) ** 2)))
+
+
+def press(toy: BeamToy, wanted: float, seconds: float, config: ForceConfig = DEFAULT) -> Press:
+    """Approach and hold a force [N] on a toy."""
+    controller = ForceController(wanted, config)
+    set_point = before = toy.position
+    measured = (0.0, set_point)
+    set_points, forces = [], []
+    for _ in range(round(seconds / CYCLE)):
+        force, position = measured
+        along = controller.update(force, set_point - position, (position - before) / CYCLE, CYCLE)
+        before, set_point = position, set_point + along.velocity * CYCLE
+        measured = toy.advance(set_point, along.feed_forward)
+        set_points.append(set_point)
+        forces.append(toy.force)
+    return Press(np.array(set_points), np.array(forces), toy.peak, controller)
+
+
+def person(time: float, start: float = 8.0) -> float:
+    """A body that moves 20 mm towards the probe in a second, from rest to rest: its depth [m]."""
+    share = min(max(time - start, 0.0), 1.0)
+    return -0.010 * (1.0 - math.cos(math.pi * share))

@@ -40,13 +40,15 @@ def towards(value: float, target: float, most: float) -> float:
 
 
 def braking_speed(distance: float, deceleration: float, dt: float) -> float:
-    """Highest speed [m/s] from which cycles of ``dt`` [s] still stop within a distance [m].
+    """Highest speed [m/s] from which cycles of ``dt`` [s] still stop within a distance [m], the first one included.
 
-    A speed that falls by ``deceleration * dt`` [m/s] a cycle covers v (v / (deceleration dt) + 1) dt / 2 until it is
-    nought. The last cycle covers what is left.
+    With u = deceleration * dt, the speed u (n + f), n whole and f below 1, falls by u a cycle and covers
+    u dt ((n + 1) f + n (n + 1) / 2) until it is nought.
     """
     cycle = deceleration * dt
-    return min(distance / dt, cycle * (math.sqrt(0.25 + 2.0 * distance / (cycle * dt)) - 0.5))
+    cycles = distance / (cycle * dt)
+    whole = math.floor((math.sqrt(8.0 * cycles + 1.0) - 1.0) / 2.0)
+    return cycle * (whole + (cycles - whole * (whole + 1) / 2.0) / (whole + 1))
 
 
 class Profile:

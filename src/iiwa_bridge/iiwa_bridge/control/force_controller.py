@@ -182,9 +182,9 @@ class ForceController:
         if self._searched >= self._distance:
             self.given_up = f"no contact within {self._distance * 1e3:.0f} mm"
             return Along(0.0, 0.0)
-        velocity = self._leashed(self._speed, stretch)
-        self._searched += velocity * dt
-        return Along(velocity, 0.0)
+        # Counted where the leash holds it too, so that an arm that does not follow is given up as well.
+        self._searched += self._speed * dt
+        return Along(self._leashed(self._speed, stretch), 0.0)
 
     def _regulate(self, stretch: float, motion: float, dt: float) -> Along:
         config = self._config

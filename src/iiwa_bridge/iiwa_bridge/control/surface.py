@@ -1,10 +1,10 @@
 """The slope of the skin under the probe, from the path of the contact points, and the beam that stands on it.
 
-A surface is taken for its depth z(x, y) over the parallel plane of the patient frame, and its tangent plane for the
-state (z, dz/dx, dz/dy) of a Kalman filter that travels with the probe: a way (dx, dy) adds dz/dx dx + dz/dy dy to the
-depth and, since a back is curved, uncertainty to the slopes. Every contact point is a measurement of the depth. How
-the body breathes is no noise from cycle to cycle but stays for about a second, so a measurement counts by the time
-that it stood for. (Kalman filter: Thrun, Burgard, Fox, Probabilistic Robotics, 2005, sec. 3.2.)
+A surface is taken for its depth z(x, y) over the parallel plane of the patient frame. A Kalman filter that travels with
+the probe holds depth, slopes (dz/dx, dz/dy) and curvatures (d2z/dx2, d2z/dxdy, d2z/dy2) there, and beside them the
+breath, an oscillator that is kept going by chance: what comes and goes at the rate of breathing while the probe
+stands still is no slope. A way (dx, dy) changes depth and slopes by Taylor's expansion. Every contact point measures
+depth plus breath. (Kalman filter: Thrun, Burgard, Fox, Probabilistic Robotics, 2005, sec. 3.2.)
 
 What a tilted transducer feels, moment and lateral force, says less than this: docs/force_control.md.
 """
@@ -23,13 +23,17 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SurfaceConfig:
-    """What is expected of a surface and of the beam on it.
+    """What is expected of a surface and of the beam on it; deviations are standard deviations.
 
     Attributes:
         slope_deviation: of the slope at the first contact from the one that the beam then stands on [rad].
-        bending: variance of the slope that a way adds [rad^2/m]; a tenth of a radian over 20 mm is 0.5.
-        depth_deviation: of a contact point from the surface at rest, as by breathing [m].
-        memory: for how long such a deviation stays [s].
+        curvature_deviation: of each curvature from none [1/m].
+        bending: variance of the slopes that a way adds [rad^2/m].
+        breath_deviation: of the depth by breathing [m].
+        breath_rate: of breathing [Hz].
+        breath_memory: for how long breathing keeps its pace [s].
+        depth_deviation: of the mean of a second's contact points from the surface [m].
+        drift: of the body in a second [m].
         tilt_limit: largest angle of the beam to z of the patient [rad].
 
     Raises:
@@ -37,9 +41,13 @@ class SurfaceConfig:
     """
 
     slope_deviation: float = 0.15
-    bending: float = 0.5
-    depth_deviation: float = 0.0015
-    memory: float = 1.0
+    curvature_deviation: float = 5.0
+    bending: float = 0.1
+    breath_deviation: float = 0.002
+    breath_rate: float = 0.25
+    breath_memory: float = 5.0
+    depth_deviation: float = 0.0005
+    drift: float = 0.0003
     tilt_limit: float = math.radians(15.0)
 
     def __post_init__(self) -> None:
@@ -61,6 +69,22 @@ def slope_of(beam: Array) -> Array:
     return -beam[:2] / float(beam[2])
 
 
+DEPTH, SLOPES, CURVATURES, BREATH = 0, slice(1, 3), slice(3, 6), slice(6, 8)
+"""Places in the state (8,): z, (zx, zy), (zxx, zxy, zyy), and the breath with its quadrature."""
+MEASURED: Array = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+"""What a contact point shows of the state."""
+
+
+def travel(way: Array) -> Array:
+    """Transition (8, 8) of the state by a way (dx, dy) over the surface [m]: Taylor's expansion."""
+    dx, dy = float(way[0]), float(way[1])
+    transition = np.eye(8)
+    transition[DEPTH, SLOPES] = way
+    transition[DEPTH, CURVATURES] = 0.5 * dx**2, dx * dy, 0.5 * dy**2
+    transition[SLOPES, CURVATURES] = [[dx, dy, 0.0], [0.0, dx, dy]]
+    return transition
+
+
 class SurfaceEstimator:
     """Slope of the surface, from contact points.
 
@@ -73,32 +97,44 @@ class SurfaceEstimator:
     def __init__(self, point: Array, slope: Array, config: SurfaceConfig) -> None:
         self._config = config
         self._place: Array = np.array(point[:2], dtype=float)
-        self._state: Array = np.array([point[2], *slope])
-        self._covariance = np.diag([config.depth_deviation, config.slope_deviation, config.slope_deviation]) ** 2
+        self._state: Array = np.zeros(8)
+        self._state[DEPTH], self._state[SLOPES] = point[2], slope
+        deviations = np.empty(8)
+        deviations[DEPTH] = deviations[BREATH] = config.breath_deviation
+        deviations[SLOPES], deviations[CURVATURES] = config.slope_deviation, config.curvature_deviation
+        self._covariance: Array = np.diag(deviations**2)
 
     @property
     def slope(self) -> Array:
         """(dz/dx, dz/dy) where the probe is (2,)."""
-        return self._state[1:].copy()
+        return self._state[SLOPES].copy()
 
     @property
     def beam_slope(self) -> Array:
         """Slope (2,) that the beam is to stand on: the surface's, within the limit of its tilt."""
-        return limited(self._state[1:], math.tan(self._config.tilt_limit))
+        return limited(self.slope, math.tan(self._config.tilt_limit))
 
     def update(self, point: Array, dt: float) -> None:
         """Take a contact point (3,) in the patient frame [m] that stood for ``dt`` [s]."""
-        self._travel(point[:2] - self._place)
+        self._predict(point[:2] - self._place, dt)
         self._place = np.array(point[:2], dtype=float)
-        noise = self._config.depth_deviation**2 * self._config.memory / dt
-        gain = self._covariance[:, 0] / (self._covariance[0, 0] + noise)
-        self._state = self._state + gain * (point[2] - self._state[0])
-        self._covariance = self._covariance - np.outer(gain, self._covariance[0])
+        seen = self._covariance @ MEASURED
+        # White noise in time: the shorter a point stood, the less it says.
+        gain = seen / (float(MEASURED @ seen) + self._config.depth_deviation**2 / dt)
+        self._state = self._state + gain * (float(point[2]) - float(MEASURED @ self._state))
+        self._covariance = self._covariance - np.outer(gain, seen)
 
-    def _travel(self, way: Array) -> None:
-        transition = np.eye(3)
-        transition[0, 1:] = way
+    def _predict(self, way: Array, dt: float) -> None:
+        config = self._config
+        kept, turn = math.exp(-dt / config.breath_memory), 2.0 * math.pi * config.breath_rate * dt
+        transition = travel(way)
+        transition[BREATH, BREATH] = [
+            [kept * math.cos(turn), kept * math.sin(turn)],
+            [-kept * math.sin(turn), kept * math.cos(turn)],
+        ]
         self._state = transition @ self._state
-        self._covariance = transition @ self._covariance @ transition.T
-        bent = self._config.bending * float(np.linalg.norm(way))
-        self._covariance[[1, 2], [1, 2]] += bent
+        added = np.zeros(8)
+        added[DEPTH] = config.drift**2 * dt
+        added[SLOPES] = config.bending * float(np.linalg.norm(way))
+        added[BREATH] = config.breath_deviation**2 * (1.0 - kept**2)
+        self._covariance = transition @ self._covariance @ transition.T + np.diag(added)
