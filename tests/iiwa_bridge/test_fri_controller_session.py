@@ -166,7 +166,6 @@ FAULTS: dict[str, tuple[ControllerConfig, Callable[[Bench], None]]] = {
     ),
     "answer without a wrench in command mode WRENCH": (impedance(), fault(RobotCommand(START))),
     "joint torque in command mode POSITION; it needs TORQUE": (config(), fault(RobotCommand(START), np.zeros(7))),
-    "answer without a joint position while commanding": (config(), fault(None)),
     "answer is not finite: jointPosition": (
         config(),
         lambda bench: bench.session.refuse(NotFiniteError("jointPosition of nan")),
@@ -211,6 +210,18 @@ def test_garbage_is_counted_and_stops_nothing() -> None:
     bench.session.refuse(FriMessageError("datagram of 3 bytes is not a FRICommandMessage"))
     bench.cycle()
     assert (bench.session.counts.refused, bench.session.session) == (1, Session.COMMANDING_ACTIVE)
+
+
+def test_an_answer_that_lost_its_command_is_none_and_many_of_them_stop_the_robot() -> None:
+    bench = active()
+    bench.send(None)
+    assert bench.session.refusal == "answer without a joint position in COMMANDING_ACTIVE"
+    bench.cycle()
+    assert (bench.session.session, bench.session.counts.unanswered) == (Session.COMMANDING_ACTIVE, 0)
+    for _ in range(20):
+        bench.send(None)
+        bench.cycle(silent=True)
+    assert bench.session.fault == "connection quality POOR"
 
 
 def test_nan_outside_of_a_motion_is_garbage_like_any_other() -> None:

@@ -5,6 +5,8 @@ within ``PATIENCE`` is missing.
 """
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -223,16 +225,28 @@ def shoot(address: tuple[str, int], contents: list[bytes], times: int) -> None:
                 stranger.sendto(content, address)
 
 
+FLOOD = """
+import socket, sys
+stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    for port in sys.argv[1:]:
+        stranger.sendto(b"x" * 1400, ("127.0.0.1", int(port)))
+        stranger.sendto(b"", ("127.0.0.1", int(port)))
+"""
+
+
 def test_a_flood_of_foreign_datagrams_is_counted_and_changes_nothing() -> None:
     with connected() as setup:
         setup.wait(SessionState.COMMANDING_ACTIVE)
         client = setup.wire.peers[1]
         assert client is not None
-        for _ in range(20):
-            shoot(client, [b"x" * 1400, b""], 100)
-            shoot(setup.controller.address, [b"x" * 1400, b""], 100)
-            setup.go_on(0.1)
-        setup.stays_active(0.1)
+        ports = map(str, (client[1], setup.controller.address[1]))
+        with subprocess.Popen([sys.executable, "-c", FLOOD, *ports]) as flood:
+            wait_until(lambda: min(setup.status.foreign, setup.controller.foreign) > 0, "the flood")
+            try:
+                setup.stays_active(2.0)
+            finally:
+                flood.kill()
         assert setup.status.foreign > 1000
         assert setup.controller.foreign > 1000
 
@@ -295,6 +309,12 @@ def test_an_address_that_is_taken_is_named() -> None:
         taken.bind((LOCALHOST, 0))
         with pytest.raises(FriSessionError, match=r"no UDP from .* Address already in use"):
             SimController(config(), IdealCell(), SimAddress((LOCALHOST, 30200), taken.getsockname()))
+
+
+def test_a_port_in_use_is_not_shared() -> None:
+    network = SimAddress((LOCALHOST, 30200), (LOCALHOST, free_port()))
+    with SimController(config(), IdealCell(), network), pytest.raises(FriSessionError, match="Address already in use"):
+        SimController(config(), IdealCell(), network)
 
 
 def test_what_ends_the_robot_s_simulation_reaches_who_runs_the_controller() -> None:

@@ -54,6 +54,8 @@ class ClientStatus:
     """What the client knows.
 
     Attributes:
+        time: of this status by the steady clock, which all processes of the machine share [s]; a client that hangs
+            leaves it behind.
         session: state of the session; IDLE where there is none.
         state: what the controller told last; None before the first message.
         counts: of the session.
@@ -65,6 +67,7 @@ class ClientStatus:
         transitions: the last changes of the session state.
     """
 
+    time: float
     session: SessionState
     state: RobotState | None
     counts: ClientCounts
@@ -142,6 +145,7 @@ def run_client(
 
 def _status(session: ClientSession, endpoint: Endpoint, times: AnswerTimes, refusals: _Refusals) -> ClientStatus:
     return ClientStatus(
+        time=time.monotonic(),
         session=session.session,
         state=session.state,
         counts=session.counts,

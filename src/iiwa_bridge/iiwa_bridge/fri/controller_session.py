@@ -166,15 +166,22 @@ class ControllerSession:
         self._go(Session.IDLE, "the controller closed the session")
 
     def receive(self, answer: CommandMessage) -> None:
-        """Take an answer; one that is not newer than those before is counted and dropped."""
+        """Take an answer; one that is not newer than those before is counted and dropped.
+
+        In a commanding state an answer that holds no position is no answer: it is what is left of one that lost its
+        end, and a client that goes on with it stops the robot for want of answers.
+        """
         newer = ahead(answer.reflected, self._answered) > 0 and ahead(answer.reflected, self._sequence) <= 0
         if not newer:
             self.counts.stale += 1
             return
+        if self.commanding and answer.command is None:
+            self.refuse(FriMessageError(f"answer without a joint position in {self.session.name}"))
+            return
         self._answered, self._reflected = answer.reflected, answer.sequence
         self.counts.answers += 1
-        if self.commanding:
-            self._apply(answer)
+        if self.commanding and answer.command is not None:
+            self._apply(answer.command, answer.torque)
 
     def refuse(self, error: FriMessageError) -> None:
         """A datagram of the client was no command message; one with NaN in it ends a motion."""
@@ -232,24 +239,20 @@ class ControllerSession:
         """Messages since the one that was answered last."""
         return ahead(self._sequence, self._answered)
 
-    def _apply(self, answer: CommandMessage) -> None:
+    def _apply(self, command: RobotCommand, torque: Array | None) -> None:
         """Take over what an answer commands, or stop the robot."""
-        why = self._objection(answer)
+        why = self._objection(command, torque)
         if why:
             self._stop(why)
-        elif answer.command is not None:
-            near = np.abs(answer.command.position - self._interpolated.position).max() <= _AGREEMENT
-            if self.session is Session.COMMANDING_ACTIVE:
-                self._command = answer.command
-            elif near:
-                self._go(Session.COMMANDING_ACTIVE, "the commanded position agrees with the interpolated one")
+        elif self.session is Session.COMMANDING_ACTIVE:
+            self._command = command
+        elif np.abs(command.position - self._interpolated.position).max() <= _AGREEMENT:
+            self._go(Session.COMMANDING_ACTIVE, "the commanded position agrees with the interpolated one")
 
-    def _objection(self, answer: CommandMessage) -> str:
+    def _objection(self, command: RobotCommand, torque: Array | None) -> str:
         """Why an answer in a commanding state stops the robot; empty where it does not."""
-        command, mode, control = answer.command, self._config.command, self._config.control
-        if command is None:
-            return "answer without a joint position while commanding"
-        if answer.torque is not None:
+        mode, control = self._config.command, self._config.control
+        if torque is not None:
             return f"joint torque in command mode {mode.name}; it needs TORQUE"
         if command.wrench is not None and control is not ControlMode.CARTESIAN_IMPEDANCE:
             return f"wrench in control mode {control.name}; it needs CARTESIAN_IMPEDANCE"

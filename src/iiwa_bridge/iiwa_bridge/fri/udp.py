@@ -17,6 +17,8 @@ PORT = 30200
 _TIMESTAMPS = 35
 """SO_TIMESTAMPNS of Linux, which Python does not name."""
 _STAMP = struct.Struct("@qq")
+_NOTES = 64
+"""Room for the time stamp beside a datagram [bytes]."""
 _BATCH = 64
 """Datagrams that are taken off the socket at a time."""
 _BUFFER = 1 << 20
@@ -38,30 +40,40 @@ class Arrival:
 class Endpoint:
     """A bound socket and the peer that it talks to.
 
+    The socket is connected to the peer, so that the kernel sorts out what others send: a flood of theirs neither wakes
+    who waits here nor pushes the peer's datagrams out. What others send goes to a second socket on the same port, which
+    is there to count it.
+
     Args:
         address: to listen on.
-        peer: whose datagrams are taken; those of others are counted and dropped.
+        peer: whose datagrams are taken.
 
     Raises:
-        FriSessionError: the address cannot be listened on, or the peer's name is unknown.
+        FriSessionError: the address cannot be listened on, or there is no way to the peer.
     """
 
     def __init__(self, address: Address, peer: Address) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket, self._others = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
         try:
-            self._peer = socket.gethostbyname(peer[0]), peer[1]
+            for each in (self._socket, self._others):
+                each.setblocking(False)
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind(address)
+            self._others.bind(self._socket.getsockname())
+            for each in (self._socket, self._others):
+                # Nobody else is to share the port.
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            self._socket.connect(peer)
         except OSError as error:
-            self._socket.close()
+            self.close()
             raise FriSessionError(f"no UDP from {address} to {peer}: {error}") from error
-        self._socket.setblocking(False)
         # A burst is to wait, not to push out the newest message.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
         self.foreign = 0
-        """Datagrams of others."""
+        """Datagrams of others; of a flood only a part is counted."""
         self.unsent = 0
-        """Datagrams that the network did not take."""
+        """Datagrams that the network did not take, or that nobody listened for."""
 
     @property
     def address(self) -> Address:
@@ -70,35 +82,40 @@ class Endpoint:
         return host, port
 
     def receive(self, deadline: float) -> list[Arrival]:
-        """What has come, waiting for it until ``deadline`` of the steady clock; empty where nothing came.
-
-        At most 64 at a time, so that a flood holds nobody up; what came from others may end the waiting early.
+        """What has come, at most 64 datagrams, waiting for it until ``deadline`` of the steady clock; empty where
+        nothing came, and where the network told that the peer does not listen.
         """
         wait = max(0.0, deadline - time.monotonic())
-        if not select.select([self._socket], [], [], wait)[0]:
-            return []
-        arrivals = []
+        ready = select.select([self._socket], [], [], wait)[0]
+        self._count_others()
+        arrivals: list[Arrival] = []
+        while ready and len(arrivals) < _BATCH:
+            try:
+                content, notes, _, _ = self._socket.recvmsg(MAX_DATAGRAM + 1, _NOTES)
+            except OSError:
+                break
+            arrivals.append(Arrival(content, time.monotonic() - _age(notes)))
+        return arrivals
+
+    def _count_others(self) -> None:
         for _ in range(_BATCH):
             try:
-                content, notes, _, sender = self._socket.recvmsg(MAX_DATAGRAM + 1, 64)
-            except BlockingIOError:
+                self._others.recv(1)
+            except OSError:
                 break
-            if sender == self._peer:
-                arrivals.append(Arrival(content, time.monotonic() - _age(notes)))
-            else:
-                self.foreign += 1
-        return arrivals
+            self.foreign += 1
 
     def send(self, content: bytes) -> None:
         """Send a datagram to the peer; one that the network does not take is lost, as any may be."""
         try:
-            self._socket.sendto(content, self._peer)
+            self._socket.send(content)
         except OSError:
             self.unsent += 1
 
     def close(self) -> None:
         """Give the port back."""
         self._socket.close()
+        self._others.close()
 
     def __enter__(self) -> "Endpoint":
         return self
