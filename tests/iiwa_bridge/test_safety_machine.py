@@ -162,6 +162,14 @@ def test_a_deadline_counts_from_the_last_change_of_state() -> None:
     assert machine.tick(105.0).state is S.IN_CONTACT
 
 
+@pytest.mark.parametrize(("state", "reaction"), [(S.RETRACTING, Reaction.HOLD), (S.FAULT_RETRACTING, Reaction.RETRACT)])
+def test_violations_that_last_do_not_put_off_a_deadline(state: State, reaction: Reaction) -> None:
+    machine = brought_to(state)
+    for now in range(10):
+        assert machine.violate([broken("limit", reaction)], float(now)).state is state
+    assert machine.tick(10.0).state is S.FAULT
+
+
 def test_given_deadlines_take_effect() -> None:
     machine = StateMachine(0.0, {S.APPROACHING: 1.0})
     for event in WAYS[S.APPROACHING]:

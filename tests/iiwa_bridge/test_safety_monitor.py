@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from iiwa_bridge.robot import (
 )
 from iiwa_bridge.safety.limits import JointRange, MonitorLimits, Workspace
 from iiwa_bridge.safety.monitor import Monitor, Violation
-from iiwa_bridge.safety.readings import Reaction, Sample
+from iiwa_bridge.safety.readings import Reaction, Sample, SpeedWindow
 
 PERIOD = 0.005
 LIMITS = MonitorLimits()
@@ -240,14 +241,24 @@ def test_what_cannot_be_told_breaks_its_limit_at_once(fault: Fault, names: set[s
     assert set(times) == {0.0}
 
 
-def test_the_window_of_speeds_recovers_from_a_clock_that_jumped_back() -> None:
-    def jumped(sample: Sample, since: float) -> Sample:
-        shift = -50.0 if since == 0.0 else 0.0
-        return dataclasses.replace(sample, received=sample.received + shift)
+@pytest.mark.parametrize("wrong", [50.0, math.nan])
+def test_a_clock_that_jumps_back_or_tells_nothing_tells_no_speed_until_its_window_is_over(wrong: float) -> None:
+    window = SpeedWindow(0.1)
+    times = [1.0, 1.05, 1.1, wrong - 50.0, 1.15, 1.2, 1.25, 1.3, 1.35]
+    speeds = [window.add(time, np.array([time, 0.0, 0.0]), START)[0][0] for time in times]
+    assert math.isnan(speeds[3])
+    assert speeds[:3] == [0.0, pytest.approx(1.0), pytest.approx(1.0)]
+    assert speeds[-2:] == pytest.approx([1.0, 1.0])
 
-    times, found = run(jumped)
-    assert {"approach_speed", "lateral_speed", "joint_velocity"} <= {one.name for one in found}
-    assert max(times) <= 2.0 * PERIOD
+
+def test_a_state_that_is_looked_at_for_hours_does_not_fill_the_memory() -> None:
+    window, place = SpeedWindow(0.1), np.zeros(3)
+    tracemalloc.start()
+    for _ in range(2000):
+        window.add(1.0, place, START)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 50_000
 
 
 def test_the_speed_of_a_stalled_stream_is_that_over_the_stall() -> None:

@@ -106,6 +106,7 @@ class SpeedWindow:
             position: of the joints (7,) [rad].
         """
         if self._kept and received == self._kept[-1][0]:
+            # A state that is looked at again, as while none come for hours, must not fill the window.
             self._kept.pop()
         self._kept.append((received, tool.copy(), position.copy()))
         while len(self._kept) > 2 and not received - self._kept[1][0] < self._length:
@@ -113,7 +114,6 @@ class SpeedWindow:
         then, tool_then, position_then = self._kept[0]
         passed = received - then
         if not passed >= 0.0:
-            self._kept.clear()
             return np.full(3, math.nan), np.full(JOINTS, math.nan)
         if passed < self._length / 2.0:
             return _NO_SPEED
