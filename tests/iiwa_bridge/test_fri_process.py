@@ -201,6 +201,16 @@ def test_a_writer_that_dies_in_the_midst_of_writing_leaves_the_snapshot_before()
     page.close()
 
 
+def test_a_snapshot_whose_bytes_arrive_after_its_number_is_not_taken() -> None:
+    """What a processor that reorders writes would show."""
+    page = SharedPage.create()
+    page.write(b"whole")
+    assert page.read() == b"whole"
+    page._memory[24:26] = b"ah"
+    assert page.read() == b"whole"
+    page.close()
+
+
 def test_a_snapshot_of_any_length_up_to_the_page_s() -> None:
     page = SharedPage.create()
     for length in (0, 1, 200_000):
