@@ -276,7 +276,7 @@ def test_friction_stays_within_the_cone_and_the_skin_never_pulls(
 def test_a_fast_slip_meets_the_whole_of_coulombs_friction() -> None:
     contact = Contact(lying(plane()), ContactLaw(friction=0.2))
     force = contact.touch(tool_at(-0.002, velocity=np.array([0.03, -0.04, 0.0])), 0.0).force
-    assert force == pytest.approx((-0.24, 0.32, 2.0), rel=2e-3)
+    assert force == pytest.approx((-0.24, 0.32, 2.0), rel=1e-2)
 
 
 def test_a_turn_about_the_beam_is_braked() -> None:
@@ -450,6 +450,14 @@ def test_a_torque_is_held_for_the_whole_of_a_step(gantry: Callable[..., Plant]) 
 def test_a_step_is_a_multiple_of_a_millisecond(gantry: Callable[..., Plant], duration: float) -> None:
     with pytest.raises(UsGridSimError, match=r"expected a multiple of 0\.001 s"):
         gantry(lying(plane())).step(HELD, duration)
+
+
+def test_an_arm_that_runs_away_is_stopped(gantry: Callable[..., Plant]) -> None:
+    arm = gantry(lying(plane()))
+    state = arm.reset(np.array([0.0, 0.0, 1.0]))
+    with pytest.raises(UsGridSimError, match="the control of its torques is unstable"):
+        for _ in range(3000):
+            state = arm.step(HELD + 2500.0 * state.velocity + 1.0, TICK)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(2), np.zeros((1, 3)), np.array([0.0, np.nan, 0.0]), np.full(3, np.inf)])

@@ -17,6 +17,9 @@ JOINT_DAMPING = 0.1
 """Viscous friction of every joint [N m s/rad, or N s/m where it slides]. The drives of a torque-controlled arm make up
 for their own friction by the torque sensors; this is what is assumed to be left, 0.1 N m at a brisk 1 rad/s."""
 
+FASTEST = 100.0
+"""A tool whose speeds add up to more has run away [m/s and rad/s]."""
+
 
 @dataclass(frozen=True, eq=False)
 class ArmState:
@@ -42,6 +45,20 @@ def pose_of(tool: Tool) -> Array:
     (a, b, c), (d, e, f), (g, h, i) = tool.rotation
     x, y, z = tool.origin
     return np.array((a, b, c, x, d, e, f, y, g, h, i, z, 0.0, 0.0, 0.0, 1.0)).reshape(4, 4)
+
+
+def check_speed(tool: Tool) -> None:
+    """Refuse to go on where the arm has run away.
+
+    Raises:
+        UsGridSimError: the tool is faster than FASTEST, or its speed is no number.
+    """
+    sum_of_speeds = sum(map(abs, tool.velocity)) + sum(map(abs, tool.spin))
+    if not sum_of_speeds <= FASTEST:
+        raise UsGridSimError(
+            f"arm: the tool moves at {tool.velocity} m/s and turns at {tool.spin} rad/s; expected less than "
+            f"{FASTEST:.0f} together: the control of its torques is unstable at {1 / TICK:.0f} Hz"
+        )
 
 
 def ticks_of(duration: float) -> int:

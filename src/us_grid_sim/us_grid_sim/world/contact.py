@@ -15,7 +15,7 @@ from typing import NamedTuple
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import PROBE_WIDTH
 from us_grid_sim.world.skin import Patient
-from us_grid_sim.world.vectors import Matrix, Vector, cross, minus, plus, rotated, rows_of, transposed
+from us_grid_sim.world.vectors import Matrix, Vector, minus, rotated, rows_of, transposed
 
 SPHERES = 5
 ROUNDING = 0.008
@@ -33,15 +33,15 @@ class ContactLaw:
     Attributes:
         friction: Coulomb's coefficient of gelled skin. Dry skin against plastics has 0.46 +- 0.15 (Zhang & Mak 1999,
             Prosthet Orthot Int 23:135); a lubricant film takes it to about a third: 0.1 to 0.3 cover it.
-        slip: speed at which friction has reached 0.7 of that [m/s]; below it the gel is a viscous film and the probe
-            creeps rather than sticks.
+        slip: speed at which friction has reached 0.7 of that [m/s]; below it the gel is a viscous film, and the probe
+            creeps rather than sticks. A smaller one would chatter at 1 kHz (docs/plants.md).
         dissipation: lambda of N = spring (1 + lambda rate of indentation) [s/m] (Hunt & Crossley 1975, J Appl Mech
             42:440). The damper grows with the spring's force, so that nothing jumps at first touch; at 1.5 N and the
             assumed 10 s/m it is one of 15 N s/m.
     """
 
     friction: float = 0.15
-    slip: float = 0.002
+    slip: float = 0.005
     dissipation: float = 10.0
 
     def __post_init__(self) -> None:
@@ -81,16 +81,9 @@ class Touch(NamedTuple):
     torque: Vector
 
 
-class _Dent(NamedTuple):
-    """Where a sphere touches, in the patient frame: force of the spring [N], outward normal, foot from the tool's
-    origin [m].
-    """
-
-    spring: float
-    normal: Vector
-    foot: Vector
-
-
+_Dent = tuple[float, float, float, float, float, float, float]
+"""Where a sphere touches, in the patient frame: force of its spring [N], outward normal (x, y, z), its foot seen from
+the tool's origin (x, y, z) [m]."""
 NOTHING = Touch((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
 
@@ -120,10 +113,7 @@ class Contact:
             return NOTHING
         vx, vy, vz = rotated(self._to_patient, tool.velocity)
         spin = rotated(self._to_patient, tool.spin)
-        force, torque = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
-        for dent in dents:
-            push = self._push(dent, (vx, vy, vz + rate), spin)
-            force, torque = plus(force, push), plus(torque, cross(dent.foot, push))
+        force, torque = self._pushed(dents, (vx, vy, vz + rate), spin)
         return Touch(rotated(self._to_world, force), rotated(self._to_world, torque))
 
     def _dents(self, origin: Vector, rotation: Matrix) -> list[_Dent]:
@@ -132,26 +122,33 @@ class Contact:
         ax, ay, az = rotated(self._to_patient, (ax, ay, az))
         bx, by, bz = rotated(self._to_patient, (bx, by, bz))
         x, y, z = origin
+        mx, my, mz = x - ROUNDING * bx, y - ROUNDING * by, z - ROUNDING * bz
+        under, force = self._skin.under, self._skin.force
         dents = []
         for offset in _OFFSETS:
-            cx, cy, cz = offset * ax - ROUNDING * bx, offset * ay - ROUNDING * by, offset * az - ROUNDING * bz
-            height, slope_x, slope_y, give = self._skin.under(x + cx, y + cy)
+            cx, cy, cz = mx + offset * ax, my + offset * ay, mz + offset * az
+            height, slope_x, slope_y, give = under(cx, cy)
             scale = 1.0 / math.sqrt(1.0 + slope_x * slope_x + slope_y * slope_y)
-            depth = ROUNDING - (height - z - cz) * scale
+            depth = ROUNDING - (height - cz) * scale
             if depth > 0.0:
                 nx, ny, nz = slope_x * scale, slope_y * scale, -scale
-                foot = (cx - ROUNDING * nx, cy - ROUNDING * ny, cz - ROUNDING * nz)
-                dents.append(_Dent(self._skin.force(depth, give) / SPHERES, (nx, ny, nz), foot))
+                fx, fy, fz = cx - ROUNDING * nx - x, cy - ROUNDING * ny - y, cz - ROUNDING * nz - z
+                dents.append((force(depth, give) / SPHERES, nx, ny, nz, fx, fy, fz))
         return dents
 
-    def _push(self, dent: _Dent, velocity: Vector, spin: Vector) -> Vector:
-        """The force on the probe [N] in a dent, by how the probe moves against the skin; all in the patient frame."""
-        law = self._law
-        nx, ny, nz = dent.normal
-        vx, vy, vz = plus(velocity, cross(spin, dent.foot))
-        approach = -(vx * nx + vy * ny + vz * nz)
-        # Where the probe leaves faster than the tissue follows, the skin lets go: it never pulls.
-        push = dent.spring * max(1.0 + law.dissipation * approach, 0.0)
-        sx, sy, sz = vx + approach * nx, vy + approach * ny, vz + approach * nz
-        drag = law.friction * push / math.sqrt(sx * sx + sy * sy + sz * sz + law.slip * law.slip)
-        return push * nx - drag * sx, push * ny - drag * sy, push * nz - drag * sz
+    def _pushed(self, dents: list[_Dent], velocity: Vector, spin: Vector) -> Touch:
+        """What dents do to a probe that moves against the skin; all in the patient frame."""
+        law, film = self._law, self._law.slip**2
+        (ux, uy, uz), (wx, wy, wz) = velocity, spin
+        fx = fy = fz = mx = my = mz = 0.0
+        for spring, nx, ny, nz, x, y, z in dents:
+            vx, vy, vz = ux + wy * z - wz * y, uy + wz * x - wx * z, uz + wx * y - wy * x
+            approach = -(vx * nx + vy * ny + vz * nz)
+            # Where the probe leaves faster than the tissue follows, the skin lets go: it never pulls.
+            push = spring * max(1.0 + law.dissipation * approach, 0.0)
+            sx, sy, sz = vx + approach * nx, vy + approach * ny, vz + approach * nz
+            drag = law.friction * push / math.sqrt(sx * sx + sy * sy + sz * sz + film)
+            px, py, pz = push * nx - drag * sx, push * ny - drag * sy, push * nz - drag * sz
+            fx, fy, fz = fx + px, fy + py, fz + pz
+            mx, my, mz = mx + y * pz - z * py, my + z * px - x * pz, mz + x * py - y * px
+        return Touch((fx, fy, fz), (mx, my, mz))

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState, Array, checked, pose_of, ticks_of
+from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState, Array, check_speed, checked, pose_of, ticks_of
 from us_grid_sim.world.contact import NOTHING, Contact, ContactLaw, Tool
 from us_grid_sim.world.skin import Patient
 from us_grid_sim.world.vectors import cross, plus, rotated, transposed
@@ -19,6 +20,8 @@ TOOL = "us_probe"
 TABLE = 0.22
 """How far below the patient frame's origin the table lies on which the patient does, along its z [m]: about the depth
 of a trunk."""
+_TABLE_SIZE = (2.0, 0.7, 0.1)
+"""Of its top along x, y and z of the patient frame [m]. A plane without end would be near every link in every tick."""
 
 
 class PyBulletArm:
@@ -60,9 +63,10 @@ class PyBulletArm:
         bullet, client = self._bullet, {"physicsClientId": self._client}
         bullet.setGravity(0.0, 0.0, -GRAVITY, **client)
         bullet.setTimeStep(TICK, **client)
-        upwards = -patient[:3, 2]
-        plane = bullet.createCollisionShape(bullet.GEOM_PLANE, planeNormal=upwards.tolist(), **client)
-        bullet.createMultiBody(0.0, plane, basePosition=(patient[:3, 3] - TABLE * upwards).tolist(), **client)
+        half = [size / 2 for size in _TABLE_SIZE]
+        center = patient[:3, 3] + (TABLE + half[2]) * patient[:3, 2]
+        top = bullet.createCollisionShape(bullet.GEOM_BOX, halfExtents=half, **client)
+        bullet.createMultiBody(0.0, top, -1, center.tolist(), Rotation.from_matrix(patient[:3, :3]).as_quat(), **client)
 
     def _load(self, urdf: Path) -> None:
         """Load the arm and take away what PyBullet adds to it: motors and damping."""
@@ -104,7 +108,7 @@ class PyBulletArm:
         """Apply joint torques [N m], gravity not made up for, for ``duration`` [s], a multiple of TICK.
 
         Raises:
-            UsGridSimError: the torques do not fit the arm, or the duration is no such multiple.
+            UsGridSimError: the torques do not fit the arm, the duration is no such multiple, or the arm has run away.
         """
         forces = checked(torque, len(self._joints), "torque")
         bullet, arm, client = self._bullet, self._arm, self._client
@@ -138,6 +142,7 @@ class PyBulletArm:
         # PyBullet tells the velocity of the centre of mass.
         arm = (origin[0] - center[0], origin[1] - center[1], origin[2] - center[2])
         self._tool = Tool(origin, (a[0:3], a[3:6], a[6:9]), plus(velocity, cross(spin, arm)), spin)
+        check_speed(self._tool)
         self._touch = self._contact.touch(self._tool, self._ticks * TICK)
 
     def _state(self) -> ArmState:

@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState, Array, checked, pose_of, ticks_of
+from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState, Array, check_speed, checked, pose_of, ticks_of
 from us_grid_sim.world.contact import NOTHING, Contact, ContactLaw, Tool
 from us_grid_sim.world.skin import Patient
 from us_grid_sim.world.vectors import rotated, rows_of, transposed
@@ -38,12 +38,12 @@ class RigidArm:
 
         M(q0) a = torque - gravity(q) + J(q)^T wrench - JOINT_DAMPING v
 
-    A force control behind a torque interface depends on three things: where the probe is, how a joint torque and a
-    force on the probe stand against each other (both by the true pose, Jacobian and gravity), and the mass that the
-    probe has along the beam, which a mass for each joint on its own would get wrong by its coupling. It is right at the
-    posture of the reset and near it; over a lower back, 20 cm along, it changes by a fifth. With a constant mass
-    matrix the Coriolis and centrifugal torques vanish, and energy is conserved exactly as that of a point in a flat
-    space. Joints have no limits, the arm collides with nothing.
+    A force control behind a torque interface depends on three things: where the probe is, how joint torques and a
+    force on the probe stand against each other (true here: pose, Jacobian and gravity), and the mass that the probe has
+    along the beam. The joints' masses are coupled, so a mass for each joint on its own would get that wrong; the whole
+    matrix of one posture is right there, and within 10 cm of the middle of a back off by 6 % at most. With a constant
+    matrix the Coriolis and centrifugal torques vanish by definition. Joints have no limits, the arm collides with
+    nothing.
 
     Integrated as PyBullet does it: semi-implicitly in ticks of 1 ms, the contact held through a tick. Satisfies
     ``iiwa_bridge.robot.ArmPlant`` by its shape.
@@ -69,7 +69,7 @@ class RigidArm:
         self._position = np.array(checked(position, self._joints, "position"))
         self._velocity = np.zeros(self._joints)
         try:
-            self._agility = np.linalg.inv(self._model.mass_matrix(self._position))
+            self._agility = TICK * np.linalg.inv(self._model.mass_matrix(self._position))
         except np.linalg.LinAlgError:
             raise UsGridSimError("rigid arm: the mass matrix has no inverse; expected a definite one") from None
         self._ticks = 0
@@ -80,13 +80,13 @@ class RigidArm:
         """Apply joint torques [N m], gravity not made up for, for ``duration`` [s], a multiple of TICK.
 
         Raises:
-            UsGridSimError: the torques do not fit the arm, or the duration is no such multiple.
+            UsGridSimError: the torques do not fit the arm, the duration is no such multiple, or the arm has run away.
         """
         applied = np.array(checked(torque, self._joints, "torque"))
         for _ in range(ticks_of(duration)):
             load = applied - self._model.gravity(self._position) + self._contact_torque
             load -= JOINT_DAMPING * self._velocity
-            self._velocity = self._velocity + TICK * (self._agility @ load)
+            self._velocity = self._velocity + self._agility.dot(load)
             self._position = self._position + TICK * self._velocity
             self._ticks += 1
             self._look()
@@ -99,13 +99,14 @@ class RigidArm:
         """Find where the tool is and how it is touched."""
         rotation, origin = rows_of(self._model.pose(self._position).tolist())
         jacobian = self._model.jacobian(self._position)
-        vx, vy, vz, wx, wy, wz = (jacobian @ self._velocity).tolist()
+        vx, vy, vz, wx, wy, wz = jacobian.dot(self._velocity).tolist()
         self._tool = Tool(origin, rotation, rotated(rotation, (vx, vy, vz)), rotated(rotation, (wx, wy, wz)))
+        check_speed(self._tool)
         touch = self._contact.touch(self._tool, self._ticks * TICK)
         to_tool = transposed(rotation)
         self._force = rotated(to_tool, touch.force)
-        free = touch is NOTHING
-        self._contact_torque = self._none if free else np.array(self._force + rotated(to_tool, touch.torque)) @ jacobian
+        wrench = self._force + rotated(to_tool, touch.torque)
+        self._contact_torque = self._none if touch is NOTHING else np.array(wrench).dot(jacobian)
 
     def _state(self) -> ArmState:
         on_patient = -np.array(self._force)

@@ -61,7 +61,7 @@ class Skin:
         self._nodes = tuple(tuple(map(tuple, row)) for row in nodes.tolist())
         self._lower, self._scale = lower, 1.0 / spacing
         # The last place has no neighbour beyond it.
-        self._last = tuple(math.nextafter(size - 1, 0.0) for size in height.shape)
+        self._last = math.nextafter(height.shape[0] - 1, 0.0), math.nextafter(height.shape[1] - 1, 0.0)
 
     @classmethod
     def of(cls, phantom: Phantom) -> "Skin":
@@ -77,8 +77,10 @@ class Skin:
         Returns:
             z of the skin [m], its derivatives by x and by y, and by how much the tissue can give [m].
         """
-        row = min(max((x - self._lower[0]) * self._scale, 0.0), self._last[0])
-        column = min(max((y - self._lower[1]) * self._scale, 0.0), self._last[1])
+        (low_x, low_y), (last_row, last_column) = self._lower, self._last
+        row, column = (x - low_x) * self._scale, (y - low_y) * self._scale
+        row = 0.0 if row < 0.0 else last_row if row > last_row else row
+        column = 0.0 if column < 0.0 else last_column if column > last_column else column
         i, j = int(row), int(column)
         p, q = row - i, column - j
         near, far = self._nodes[i], self._nodes[i + 1]
