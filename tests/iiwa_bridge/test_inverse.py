@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from iiwa_bridge.description.layout import load_layout
+from iiwa_bridge.description.probe import load_probe
+from iiwa_bridge.description.urdf import write_urdf
 from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.kinematics.errors import KinematicsError
 from iiwa_bridge.kinematics.inverse import DifferentialInverse, InverseConfig
@@ -253,15 +256,40 @@ def test_solve_finds_a_pose_and_says_when_there_is_none() -> None:
 def over_the_grid() -> list[Array]:
     """Poses of the probe in ``patient``: over all of the grid, above and below the plane, upright and tilted."""
     tilts = [np.zeros(3)]
-    tilts += [math.radians(20.0) * np.array([math.cos(a), math.sin(a), 0.0]) for a in np.arange(8) * math.pi / 4]
+    tilts += [math.radians(20.0) * np.array([math.cos(a), math.sin(a), 0.0]) for a in np.arange(12) * math.pi / 6]
     places = itertools.product((-0.15, 0.0, 0.15), (-0.11, 0.0, 0.11), (-0.06, 0.0, 0.06))
     upright = np.array([[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
     return [moved(moved(np.eye(4), place) @ upright, (0, 0, 0), tuple(tilt)) for place in places for tilt in tilts]
 
 
-def test_the_whole_grid_is_reached_with_tilts_far_from_joint_limits_and_singularities() -> None:
-    positions = [solve(ARM, LAYOUT.patient @ pose, START) for pose in over_the_grid()]
-    margins = np.array([ARM.limits.margins(q) for q in positions])
-    values = [np.linalg.svd(ARM.jacobian(q), compute_uv=False)[-1] for q in positions]
-    assert np.rad2deg(margins.min()) > 10.0
-    assert min(values) > 1.5 * CONFIG.singular
+@pytest.fixture(scope="module")
+def reached() -> list[Array]:
+    """The joint positions of those poses."""
+    return [solve(ARM, LAYOUT.patient @ pose, START) for pose in over_the_grid()]
+
+
+def test_the_whole_grid_is_reached_with_tilts_far_from_joint_limits_and_singularities(reached: list[Array]) -> None:
+    assert np.rad2deg(min(ARM.limits.margins(q).min() for q in reached)) > 10.0
+    assert min(np.linalg.svd(ARM.jacobian(q), compute_uv=False)[-1] for q in reached) > 1.4 * CONFIG.singular
+
+
+def test_over_the_grid_the_arm_stays_clear_of_the_patient_and_of_itself(reached: list[Array], tmp_path: Path) -> None:
+    pybullet = pytest.importorskip("pybullet", reason="PyBullet has no wheel for this Python (docs/robot.md)")
+    from pybullet_utils.bullet_client import BulletClient
+
+    client = BulletClient(connection_mode=pybullet.DIRECT)
+    file = write_urdf(tmp_path / "robot.urdf", load_probe())
+    robot = client.loadURDF(str(file), useFixedBase=True, flags=pybullet.URDF_USE_SELF_COLLISION)
+    half = [0.3, 0.6, 0.1]
+    patient = client.createMultiBody(0.0, client.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half))
+    for q in reached:
+        for joint, angle in enumerate(q):
+            client.resetJointState(robot, joint, angle)
+        # The patient's plane at the height of the transducer's face.
+        x, y, height = LAYOUT.patient[0, 3], LAYOUT.patient[1, 3], ARM.pose(q)[2, 3]
+        client.resetBasePositionAndOrientation(patient, [x, y, height - half[2]], [0.0, 0.0, 0.0, 1.0])
+        client.performCollisionDetection()
+        assert not client.getContactPoints(robot, robot)
+        near = client.getClosestPoints(robot, patient, 0.03)
+        assert {client.getJointInfo(robot, point[3])[12] for point in near} <= {b"us_probe"}
+    client.disconnect()

@@ -60,7 +60,7 @@ class Arm:
         assert tuple(self._model.names)[1:] == JOINT_NAMES, "the URDF's joints are not A1 to A7"
         self._data = self._model.createData()
         self._tool = self._model.getFrameId(TOOL)
-        self._still = np.zeros(self._model.nv)
+        self._damping = WRENCH_DAMPING**2 * np.eye(6)
         self.limits = JointLimits(
             lower=self._model.lowerPositionLimit.copy(),
             upper=self._model.upperPositionLimit.copy(),
@@ -113,6 +113,5 @@ class Arm:
         tells it, it goes to zero instead of to infinity. Touch beside the probe is taken for touch at the probe.
         """
         jacobian = self.jacobian(q)
-        normal = jacobian @ jacobian.T
-        normal.flat[:: len(normal) + 1] += WRENCH_DAMPING**2
+        normal = jacobian @ jacobian.T + self._damping
         return np.asarray(np.linalg.solve(normal, jacobian @ torque), dtype=np.float64)

@@ -122,7 +122,7 @@ class DifferentialInverse:
         task, free, smallest = self._split(q, twist)
         scale, along = _largest_scale(task, free, lower, upper, self._towards_posture(q, free))
         # What leaves the box here is rounding, or below _STILL.
-        velocity = np.clip(scale * task + along * free, lower, upper)
+        velocity = np.minimum(np.maximum(scale * task + along * free, lower), upper)
         return JointStep(period * velocity, scale, smallest)
 
     def _box(self, q: Array, period: float) -> tuple[Array, Array]:
@@ -130,8 +130,8 @@ class DifferentialInverse:
         config = self._config
         fastest = config.speed_share * self._arm.limits.velocity
         share = min(config.damper, 1.0 / period)
-        upper = np.clip(share * (self._upper - q), 0.0, fastest)
-        return -np.clip(share * (q - self._lower), 0.0, fastest), upper
+        upper = np.minimum(np.maximum(share * (self._upper - q), 0.0), fastest)
+        return -np.minimum(np.maximum(share * (q - self._lower), 0.0), fastest), upper
 
     def _towards_posture(self, q: Array, free: Array) -> float:
         """The speed along n that the posture asks for [rad/s]."""
@@ -158,20 +158,19 @@ def _largest_scale(task: Array, free: Array, lower: Array, upper: Array, wanted:
     Fourier-Motzkin elimination of r: joint i holds r in [l_i - s c_i, u_i - s c_i] with c_i = task_i / free_i. These
     intervals meet as long as l_i - s c_i <= u_j - s c_j for all i and j. The box holds 0, so s = 0 is always allowed.
     """
-    moves = np.abs(free) > _FLAT
-    fixed = task[~moves]
-    bounds = np.where(fixed > 0.0, upper[~moves], -lower[~moves])
-    scale = _first(1.0, bounds, np.abs(fixed))
-    inverse = 1.0 / free[moves]
-    ends = np.sort(np.stack((lower[moves] * inverse, upper[moves] * inverse)), axis=0)
-    slope = task[moves] * inverse
-    gaps = ends[1][None, :] - ends[0][:, None]
-    scale = _first(scale, gaps, slope[None, :] - slope[:, None])
-    least, greatest = float((ends[0] - scale * slope).max()), float((ends[1] - scale * slope).min())
-    return scale, min(max(wanted, least), greatest)
-
-
-def _first(scale: float, distance: Array, speed: Array) -> float:
-    """Where the first of the distances that are moved along is used up, at most ``scale``."""
-    towards = speed > _STILL
-    return float((distance[towards] / speed[towards]).min(initial=scale))
+    # Plain numbers: with seven joints numpy's calls take longer than what they compute.
+    scale = 1.0
+    intervals = []
+    for speed, share, least, greatest in zip(task.tolist(), free.tolist(), lower.tolist(), upper.tolist(), strict=True):
+        if abs(share) > _FLAT:
+            ends = least / share, greatest / share
+            intervals.append((min(ends), max(ends), speed / share))
+        elif abs(speed) > _STILL:
+            scale = min(scale, max(greatest / speed, least / speed))
+    for low, _, slope in intervals:
+        for _, high, other in intervals:
+            if other - slope > _STILL:
+                scale = min(scale, (high - low) / (other - slope))
+    low = max(low - scale * slope for low, _, slope in intervals)
+    high = min(high - scale * slope for _, high, slope in intervals)
+    return scale, min(max(wanted, low), high)

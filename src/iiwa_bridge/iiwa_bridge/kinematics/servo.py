@@ -55,5 +55,5 @@ def servo_twist(pose: Array, target: Array, gains: ServoGains) -> Array:
     twist = pose_error(pose, target)
     twist[:3] *= gains.linear
     twist[3:] *= gains.angular
-    linear, angular = float(np.linalg.norm(twist[:3])), float(np.linalg.norm(twist[3:]))
+    linear, angular = math.hypot(*twist[:3]), math.hypot(*twist[3:])
     return twist / max(1.0, linear / gains.max_linear, angular / gains.max_angular)
