@@ -194,9 +194,9 @@ def test_a_stall_of_50_ms_is_borne_and_its_burst_gets_one_answer() -> None:
         setup.wait(SessionState.COMMANDING_ACTIVE)
         before = setup.controller.session.counts.answers
         missed = setup.status.counts.missed
-        setup.wire.stall(to_client=9)
+        setup.wire.stall(to_client=10)
         setup.stays_active(2.0)
-        assert setup.status.counts.missed - missed >= 5, "not each message of the burst is answered"
+        assert setup.status.counts.missed - missed >= 4, "not each message of the burst is answered"
         assert setup.controller.session.counts.answers > before
 
 

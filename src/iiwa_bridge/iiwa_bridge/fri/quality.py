@@ -9,7 +9,7 @@ WINDOW = 100
 """Messages that are looked back on."""
 _MISSING = {ConnectionQuality.EXCELLENT: 5, ConnectionQuality.GOOD: 25, ConnectionQuality.FAIR: 50}
 """At most so many of them without an answer."""
-SILENCE = 0.07
+SILENCE = 0.06
 """After so long without any answer the quality is POOR, whatever was before [s]."""
 
 
