@@ -115,7 +115,7 @@ def test_steps_over_a_curved_back_end_within_a_millimetre_in_under_2_s(way: tupl
 def test_what_the_arm_gives_way_is_made_up_for() -> None:
     rig = spring(given=0.0).pressed()
     wanted = rig.toy.pose[:2, 3] + [0.02, 0.0]
-    rig.toy._given = -0.0015  # type: ignore[union-attr]
+    rig.toy.given = -0.0015  # type: ignore[union-attr]
     rig.controller.step(0.02, 0.0, 1.5)
     assert rig.until(Outcome.STEPPED).error < 0.0006
     assert rig.toy.pose[:2, 3] == pytest.approx(wanted, abs=0.001)
@@ -123,7 +123,7 @@ def test_what_the_arm_gives_way_is_made_up_for() -> None:
 
 def test_a_step_that_the_arm_cannot_end_tells_its_error() -> None:
     rig = spring().pressed()
-    rig.toy._given = -0.008  # type: ignore[union-attr]
+    rig.toy.given = -0.008  # type: ignore[union-attr]
     rig.controller.step(0.02, 0.0, 1.5)
     assert rig.until(Outcome.STEPPED).error == pytest.approx(0.005, abs=0.0005)
 
@@ -140,6 +140,22 @@ def test_the_beam_turns_onto_the_surface_and_the_image_plane_keeps_its_direction
     assert math.acos(beam[2]) <= CONFIG.surface.tilt_limit + 1e-9
     # x of the probe lies in the transverse plane still: no part along the spine.
     assert abs(rig.references[-1].pose[0, 0]) < 0.02
+
+
+def test_what_moves_the_set_point_along_a_tilted_beam_leaves_the_place() -> None:
+    rig = spring().pressed()
+    for _ in range(2):
+        rig.controller.step(0.0, 0.02, 1.5)
+        rig.until(Outcome.STEPPED)
+        rig.wait(1.0)
+    place, sunk = rig.toy.pose[:2, 3].copy(), float(rig.references[-1].pose[2, 3])
+    for bias in (-0.8, -1.6):
+        rig.toy.bias = bias  # type: ignore[union-attr]
+        rig.wait(3.0)
+    # Gravity pulls at the arm; the set point went 5 mm deeper for it, along the beam.
+    assert rig.references[-1].pose[2, 3] - sunk > 0.004
+    assert rig.toy.pose[:2, 3] == pytest.approx(place, abs=0.0003)
+    assert rig.forces[-1] == pytest.approx(1.5, abs=0.02)
 
 
 def test_a_retraction_lifts_along_the_beam_then_straight_to_the_clearance() -> None:
@@ -300,7 +316,7 @@ def trace(config: ProbeConfig) -> Array:
     for cycle in range(round(12.0 / CYCLE)):
         if cycle * CYCLE >= at:
             call(rig.controller)
-            rig.toy._given = given  # type: ignore[union-attr]
+            rig.toy.given = given  # type: ignore[union-attr]
             at, given, call = next(script, (math.inf, 0.0, ProbeController.hold))
         rig.cycle()
     return np.array([[*reference.pose[:3, 3], *reference.pose[:2, 2]] for reference in rig.references])

@@ -276,13 +276,21 @@ class SpringBack:
         tissue: stiffness [N/m].
         stiffness: of the impedance along z [N/m].
         given: by which the arm gives way along x [m].
+        bias: constant force on the arm into the body, as of a wrong model of gravity [N].
         start: pose (4, 4) at first.
     """
 
     def __init__(
-        self, back: Back, start: Array, tissue: float = 1000.0, stiffness: float = 300.0, given: float = 0.0
+        self,
+        back: Back,
+        start: Array,
+        tissue: float = 1000.0,
+        stiffness: float = 300.0,
+        given: float = 0.0,
+        bias: float = 0.0,
     ) -> None:
-        self._back, self._tissue, self._stiffness, self._given = back, tissue, stiffness, given
+        self._back, self._tissue, self._stiffness = back, tissue, stiffness
+        self.given, self.bias = given, bias
         self._cycles = 0
         self.pose: Array = start.copy()
         self.force = 0.0
@@ -291,13 +299,13 @@ class SpringBack:
         """Hold a set point (4, 4) and a wrench (6,) for a cycle; the pose (4, 4) and wrench (6,) that are measured."""
         self._cycles += 1
         self.pose = pose.copy()
-        free = float(pose[2, 3]) + float(wrench[2]) / self._stiffness
+        free = float(pose[2, 3]) + (float(wrench[2]) + self.bias) / self._stiffness
         # Where the line of the beam is at the depth at which the probe stands.
         for _ in range(3):
             skin = self._back.depth(float(self.pose[0, 3]), float(self.pose[1, 3]), self._cycles * CYCLE)
             pressed = max(0.0, self._stiffness * (free - skin) / (self._stiffness + self._tissue))
             depth = skin + pressed if free > skin else free
             self.pose[:3, 3] = pose[:3, 3] + (depth - pose[2, 3]) / pose[2, 2] * pose[:3, 2]
-        self.pose[0, 3] += self._given
+        self.pose[0, 3] += self.given
         self.force = self._tissue * pressed
         return self.pose.copy(), np.array([0.0, 0.0, self.force, 0.0, 0.0, 0.0])
