@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from iiwa_bridge.description.layout import load_layout
 from iiwa_bridge.description.probe import load_probe
 from iiwa_bridge.description.urdf import write_urdf
 from iiwa_bridge.kinematics.arm import Arm
@@ -181,7 +180,7 @@ def test_a_patient_lies_in_a_pose() -> None:
     st.floats(0.01, 10.0),
 )
 def test_the_rate_of_a_motion_is_its_derivative(motion: Breathing | Movement, time: float) -> None:
-    step = 1e-5
+    step = 1e-3
     difference = motion.rise(time + step)[0] - motion.rise(time - step)[0]
     assert motion.rise(time)[1] == pytest.approx(difference / (2 * step), abs=1e-5)
 
@@ -240,8 +239,7 @@ def test_at_rest_the_force_is_that_of_the_spring_along_the_normal(depth: float, 
 
 
 def test_a_face_that_leans_touches_with_its_edge_and_is_turned_back() -> None:
-    lean = 0.1
-    leaning = Rotation.from_rotvec([0.0, lean, 0.0]).as_matrix() @ DOWN[:3, :3]
+    leaning = Rotation.from_euler("xy", [0.3, 0.1]).as_matrix() @ DOWN[:3, :3]
     rotation, _ = rows_of(np.block([[leaning, np.zeros((3, 1))], [np.zeros((1, 3)), 1.0]]).tolist())
     # The middle of the last sphere, 20 mm along the array, is pressed 0.5 mm deep and alone.
     arm = leaning @ np.array([0.020, 0.0, -ROUNDING])
@@ -250,6 +248,7 @@ def test_a_face_that_leans_touches_with_its_edge_and_is_turned_back() -> None:
     assert touch.force == pytest.approx((0.0, 0.0, 1000.0 * 0.0005 / 5), rel=1e-4)
     assert touch.torque == pytest.approx(np.cross(arm, touch.force), abs=1e-9)
     assert arm[0] > 0.0 > touch.torque[1]
+    assert min(abs(arm[1] * touch.force[2]), abs(touch.torque[0])) > 1e-4
 
 
 def test_on_a_ball_the_middle_carries_more_than_the_ends() -> None:
@@ -416,8 +415,9 @@ def test_the_same_twice_gives_the_same_bytes_and_reset_forgets_all(gantry: Calla
 
     def course(arm: Plant) -> bytes:
         states = [arm.reset(np.array([0.01, 0.0, 0.002]))]
-        for tick in range(600):
-            push = np.array([0.2 * math.sin(0.02 * tick), 0.1, -1.5 if tick < 300 else -60.0])
+        for tick in range(500):
+            # At last through the skin and, in PyBullet, on to the table.
+            push = np.array([0.2 * math.sin(0.02 * tick), 0.1, -1.5 if tick < 300 else -500.0])
             states.append(arm.step(HELD + push, TICK))
         return b"".join(getattr(s, f.name).tobytes() for s in states for f in dataclasses.fields(s))
 
@@ -545,12 +545,13 @@ def test_a_mass_matrix_without_inverse_is_refused() -> None:
 
 # The robot itself.
 
+START = np.deg2rad([8.0, 70.0, -10.0, -88.0, 12.0, -40.0, 10.0])
+
 
 @pytest.fixture
 def iiwas(tmp_path: Path) -> Iterator[tuple[PyBulletArm, RigidArm]]:
     """Both plants with the robot, pressed some millimetres into the middle of a back that leans."""
-    layout = load_layout()
-    pose = Arm().pose(layout.start)
+    pose = Arm().pose(START)
     pose[:3, :3] = pose[:3, :3] @ Rotation.from_euler("xy", [0.05, 0.1]).as_matrix()
     pose[:3, 3] -= 0.003 * pose[:3, 2]
     patient = Patient(BACK, pose, BREATH)
@@ -560,16 +561,16 @@ def iiwas(tmp_path: Path) -> Iterator[tuple[PyBulletArm, RigidArm]]:
 
 
 def test_contact_torque_is_the_transposed_jacobian_times_the_wrench(iiwas: tuple[PyBulletArm, RigidArm]) -> None:
-    start, step = load_layout().start, 1e-5
+    step = 1e-3
     for arm in iiwas:
-        state = arm.reset(start)
+        state = arm.reset(START)
         # The virtual work of each joint: how the tool moves, by differences, times what acts on it.
         columns = []
         for joint in range(7):
-            ahead, behind = (arm.reset(start + sign * step * np.eye(7)[joint]).tool for sign in (1.0, -1.0))
+            ahead, behind = (arm.reset(START + sign * step * np.eye(7)[joint]).tool for sign in (1.0, -1.0))
             turn = Rotation.from_matrix(ahead[:3, :3] @ behind[:3, :3].T).as_rotvec()
             columns.append(np.concatenate([ahead[:3, 3] - behind[:3, 3], turn]) / (2 * step))
-        wrench = Arm().external_wrench(start, state.contact_torque)
+        wrench = Arm().external_wrench(START, state.contact_torque)
         turn = state.tool[:3, :3]
         np.testing.assert_allclose(-wrench[:3], state.contact_force, rtol=1e-3, atol=1e-3)
         in_world = np.concatenate([turn @ wrench[:3], turn @ wrench[3:]])
@@ -579,14 +580,15 @@ def test_contact_torque_is_the_transposed_jacobian_times_the_wrench(iiwas: tuple
 
 
 def test_both_plants_move_the_robot_alike(iiwas: tuple[PyBulletArm, RigidArm]) -> None:
-    start, model = load_layout().start, Arm()
+    model = Arm()
     ends = []
     for arm in iiwas:
-        arm.reset(start)
-        torque = model.gravity(start) + np.array([1.0, -2.0, 0.5, 1.0, 0.2, -0.3, 0.02])
+        arm.reset(START)
+        torque = model.gravity(START) + np.array([1.0, -2.0, 0.5, 1.0, 0.2, -0.3, 0.02])
         ends.append(run(arm, torque, 0.02))
-    moved = np.abs(ends[1].position - start)
-    assert moved.min() > 1e-5
-    np.testing.assert_allclose(ends[0].position - start, ends[1].position - start, atol=0.01 * moved.max())
+    moved = np.abs(ends[1].position - START)
+    assert moved.min() > 1e-6
+    assert moved.max() > 1e-4
+    np.testing.assert_allclose(ends[0].position - START, ends[1].position - START, atol=0.01 * moved.max())
     np.testing.assert_allclose(ends[0].velocity, ends[1].velocity, atol=0.01 * np.abs(ends[1].velocity).max())
     np.testing.assert_allclose(ends[0].contact_torque, ends[1].contact_torque, atol=0.02)

@@ -56,7 +56,6 @@ class PyBulletArm:
         except Exception:
             self.close()
             raise
-        self._start = self._bullet.saveState(physicsClientId=self._client)
         self.reset(np.zeros(len(self._joints)))
 
     def _set_table(self, patient: Array) -> None:
@@ -96,8 +95,6 @@ class PyBulletArm:
             UsGridSimError: the position does not fit the arm.
         """
         values = checked(position, len(self._joints), "position")
-        # Forgets what PyBullet keeps of earlier contacts, so that two runs are alike to the last bit.
-        self._bullet.restoreState(self._start, physicsClientId=self._client)
         for joint, value in zip(self._joints, values, strict=True):
             self._bullet.resetJointState(self._arm, joint, value, 0.0, physicsClientId=self._client)
         self._ticks = 0
