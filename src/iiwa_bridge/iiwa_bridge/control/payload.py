@@ -54,7 +54,8 @@ class StaticPose:
 
 def wrench_pose(rotation: Array, wrench: Array) -> StaticPose:
     """What a wrench (6,) on the flange in its axes [N, N m] tells, the flange turned by ``rotation`` (3, 3)."""
-    jacobian: Array = np.kron(np.eye(2), rotation)
+    jacobian = np.zeros((6, 6))
+    jacobian[:3, :3] = jacobian[3:, 3:] = rotation
     return StaticPose(rotation, jacobian, wrench)
 
 
