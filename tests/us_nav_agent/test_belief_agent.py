@@ -15,6 +15,7 @@ from us_grid_sim.phantom.target import Target
 from us_nav_agent.deciders.belief import BeliefDecider, Knowledge
 from us_nav_agent.errors import ModelError
 from us_nav_agent.evaluation import evaluate_seeds
+from us_nav_agent.familiarity import Familiarity
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
 from us_nav_agent.policy import load_policy, one_thread, save_policy
 from us_nav_agent.rollout import MAX_ACTIONS, run_all
@@ -149,7 +150,8 @@ def trained(backs: list[PreprocessedGrid], tmp_path_factory: pytest.TempPathFact
         )
         patch.setattr(LocatorExperiment, "network", replace(CONFIG, members=1))
         locators = train_locators(settings(60, members=1), backs, 0, tmp_path_factory.mktemp("run"), quiet)
-        return BeliefDecider(locators, learn_knowledge(locators, backs, backs))
+        known = np.concatenate([grid.frames for grid in backs])
+        return BeliefDecider(locators, learn_knowledge(locators, backs, backs), Familiarity.learnt(known, known))
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -196,7 +198,8 @@ def test_a_decision_says_what_it_rests_on(trained: BeliefDecider, backs: list[Pr
     assert far.stop_probability < 0.05
     assert 0.5 < far.confidence <= 1.0
     assert at.action is Action.STOP
-    assert at.confidence == at.stop_probability > 0.5
+    known = trained.familiarity(grid.frames[Bin(5, 2).state][None])[0]
+    assert at.confidence == at.stop_probability * known > 0.4
 
 
 def test_a_frame_that_is_the_last_one_again_is_not_trusted(
@@ -214,6 +217,15 @@ def test_a_frame_that_is_the_last_one_again_is_not_trusted(
     run = trained.begin()
     assert run(goal).action is Action.STOP
     assert run(goal).action is not Action.STOP
+
+
+def test_a_decision_on_a_strange_frame_has_no_confidence(trained: BeliefDecider, backs: list[PreprocessedGrid]) -> None:
+    """Noise shows no back, whatever the networks see in it."""
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    run = trained.begin()
+    assert run(backs[0].frames[Bin(5, 6).state]).confidence > 0.5
+    assert run(noise).confidence < 0.01
+    assert run(backs[0].frames[Bin(5, 5).state]).confidence > 0.5
 
 
 def test_many_runs_behind_a_stuck_grabber_decide_as_single_ones(
@@ -247,7 +259,7 @@ def test_a_target_that_it_does_not_find_is_told_from_those_that_it_does(trained:
 
 
 def test_knowledge_of_other_targets_than_the_file_names_is_refused(trained: BeliefDecider, tmp_path: Path) -> None:
-    odd = BeliefDecider(trained.locators, Knowledge(2))
+    odd = BeliefDecider(trained.locators, Knowledge(2), Familiarity())
     with pytest.raises(ModelError, match="weights do not fit the networks it names"):
         load_policy(save_policy(tmp_path / "odd.safetensors", odd))
 

@@ -81,6 +81,7 @@ def test_variants_of_a_subject_that_is_not_virtual_are_refused(tmp_path: Path) -
     file = tmp_path / "Patient_files" / "Someone.txt"
     with pytest.raises(UsGridSimError, match=r"record\.json.*the record that `usnav dataset synth` writes"):
         make_variants([file], 1, SMALL, quiet)
+    assert make_variants([file], 0, SMALL, quiet) == []
 
 
 @pytest.fixture

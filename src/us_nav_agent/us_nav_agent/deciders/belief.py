@@ -19,6 +19,7 @@ from us_grid_sim.preprocess import Frame8, Preprocess
 
 from us_nav_agent.belief import Belief, Doubles, Grids
 from us_nav_agent.deciders.base import BATCH, Decider, Decision, Floats, Frames, Ints, Run, Walkers, read_config
+from us_nav_agent.familiarity import Familiarity
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
 
 
@@ -87,23 +88,44 @@ class Sights:
         )
 
 
+def look(locators: Sequence[Locator], frames: Frames) -> Sights:
+    """What the ensemble says of frames uint8 (n, h, w)."""
+    pictures = torch.from_numpy(frames).unsqueeze(1)
+    with torch.inference_mode():
+        parts = [_look(locators, pictures[first : first + BATCH]) for first in range(0, len(frames), BATCH)]
+    rows, columns, shown = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    return Sights(rows, columns, shown)
+
+
+def _look(locators: Sequence[Locator], pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of so few frames (n, 1, h, w) that one call takes them."""
+    said = [one(pictures) for one in locators]
+    rows = torch.stack([torch.log_softmax(one.rows, dim=2) for one in said])
+    columns = torch.stack([torch.log_softmax(one.columns, dim=2) for one in said])
+    shown = torch.stack([one.shown for one in said])
+    return rows.mean(dim=0), columns.mean(dim=0), shown.mean(dim=0)
+
+
 class BeliefDecider(Decider):
     """Locators, a Bayes filter and the worth of each action.
 
     The confidence of a stop is the probability of the target being shown, that of a move the probability that it leads
-    closer.
+    closer; either times how familiar the frame is.
 
     Attributes:
         locators: the ensemble.
         knowledge: what was learnt beside.
+        familiarity: of frames.
         config: shape of the locators.
     """
 
-    kind = "usnav-belief-1"
+    kind = "usnav-belief-2"
 
-    def __init__(self, locators: Sequence[Locator], knowledge: Knowledge, target: int = 0) -> None:
+    def __init__(
+        self, locators: Sequence[Locator], knowledge: Knowledge, familiarity: Familiarity, target: int = 0
+    ) -> None:
         self.locators = [one.eval() for one in locators]
-        self.knowledge = knowledge
+        self.knowledge, self.familiarity = knowledge, familiarity
         self.config = locators[0].config
         self.targets = self.config.targets
         self._target = target
@@ -111,7 +133,7 @@ class BeliefDecider(Decider):
     def towards(self, target: str) -> "BeliefDecider":
         """See Decider."""
         self._check(target)
-        return BeliefDecider(self.locators, self.knowledge, self.targets.index(target))
+        return BeliefDecider(self.locators, self.knowledge, self.familiarity, self.targets.index(target))
 
     @property
     def preprocess(self) -> Preprocess:
@@ -125,13 +147,14 @@ class BeliefDecider(Decider):
         def run(frame: Frame8) -> Decision:
             nonlocal last
             fresh, last = not np.array_equal(frame, last), frame
-            rows, columns, logit = self.sights(frame[None]).of(one, self._target)
+            rows, columns, logit = look(self.locators, frame[None]).of(one, self._target)
             if fresh:
                 belief.see(one, rows, columns)
             shown = self.probability(belief, one, logit) * fresh
             values = belief.values(one, shown)
             action = Action(int(self._choose(values, shown)[0]))
-            confidence = shown[0] if action is Action.STOP else belief.closer(one)[0, action] * fresh
+            trust = shown[0] if action is Action.STOP else belief.closer(one)[0, action] * fresh
+            confidence = trust * self.familiarity(frame[None])[0]
             belief.move(one, np.array([action]))
             return Decision(
                 action, values[0].astype(np.float32), float(values.max()), float(shown[0]), float(confidence)
@@ -141,7 +164,7 @@ class BeliefDecider(Decider):
 
     def walkers(self, bank: Frames, runs: int) -> Walkers:
         """See Decider."""
-        belief, seen, last = self.belief(runs), self.sights(bank), np.full(runs, -1)
+        belief, seen, last = self.belief(runs), look(self.locators, bank), np.full(runs, -1)
 
         def walk(live: Ints, frames: Ints) -> Ints:
             fresh = frames != last[live]
@@ -166,7 +189,7 @@ class BeliefDecider(Decider):
     def _first_looks(self, bank: Frames) -> tuple[Doubles, Doubles]:
         """Of runs that begin on each frame: probability of the target being shown (n,), worth of each action (n, 5)."""
         belief, every = self.belief(len(bank)), np.arange(len(bank))
-        rows, columns, logits = self.sights(bank).of(every, self._target)
+        rows, columns, logits = look(self.locators, bank).of(every, self._target)
         belief.see(every, rows, columns)
         shown = self.probability(belief, every, logits)
         return shown, belief.values(every, shown)
@@ -174,22 +197,6 @@ class BeliefDecider(Decider):
     def belief(self, runs: int) -> Belief:
         """The beliefs of so many new runs."""
         return Belief(self.knowledge.grids(self._target), runs)
-
-    def sights(self, frames: Frames) -> Sights:
-        """What the ensemble says of frames uint8 (n, h, w)."""
-        pictures = torch.from_numpy(frames).unsqueeze(1)
-        with torch.inference_mode():
-            parts = [self._look(pictures[first : first + BATCH]) for first in range(0, len(frames), BATCH)]
-        rows, columns, shown = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
-        return Sights(rows, columns, shown)
-
-    def _look(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same of so few frames (n, 1, h, w) that one call takes them."""
-        said = [one(pictures) for one in self.locators]
-        rows = torch.stack([torch.log_softmax(one.rows, dim=2) for one in said])
-        columns = torch.stack([torch.log_softmax(one.columns, dim=2) for one in said])
-        shown = torch.stack([one.shown for one in said])
-        return rows.mean(dim=0), columns.mean(dim=0), shown.mean(dim=0)
 
     def probability(self, belief: Belief, live: Ints, shown: Doubles) -> Doubles:
         """Probability (n,) that the target is shown, of the locators' logit (n,) and the belief of the runs."""
@@ -204,7 +211,7 @@ class BeliefDecider(Decider):
     def networks(self) -> dict[str, nn.Module]:
         """See Decider."""
         members: dict[str, nn.Module] = {f"locator{number}": one for number, one in enumerate(self.locators)}
-        return members | {"knowledge": self.knowledge}
+        return members | {"knowledge": self.knowledge, "familiarity": self.familiarity}
 
     def content(self) -> dict[str, Any]:
         """See Decider."""
@@ -216,7 +223,9 @@ class BeliefDecider(Decider):
         config = read_config(LocatorConfig, content)
         if config.members < 1 or not config.targets:
             raise ValueError(f"{config.members} locators, {len(config.targets)} targets; expected one of each at least")
-        return lambda: cls([Locator(config) for _ in range(config.members)], Knowledge(len(config.targets)))
+        return lambda: cls(
+            [Locator(config) for _ in range(config.members)], Knowledge(len(config.targets)), Familiarity()
+        )
 
 
 def evidence(belief: Belief, live: Ints, shown: Doubles) -> Doubles:

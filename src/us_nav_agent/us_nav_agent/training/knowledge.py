@@ -1,8 +1,8 @@
 """What a belief agent learns beside its locators: priors, borders, when the target is shown, and when to stop.
 
 Priors and borders are counted on the training subjects. When a target counts as shown is learnt on walks without a stop
-over training and validation subjects: those of training make the locators look a little better than they are, those of
-validation alone are four backs. Test subjects are never walked on.
+over validation subjects and their variants, whose bones the locators have not seen: on training subjects they look
+better than they are, and four bodies are too few. Test subjects are never walked on.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from us_grid_sim.envs.tables import GridTables
 
 from us_nav_agent.belief import Belief, Doubles
 from us_nav_agent.deciders.base import Ints
-from us_nav_agent.deciders.belief import BeliefDecider, Knowledge, Sights, evidence
+from us_nav_agent.deciders.belief import Knowledge, Sights, evidence, look
 from us_nav_agent.networks.locator import Locator
 from us_nav_agent.rollout import walk
 from us_nav_agent.training.calibration import best_threshold, fit_logistic, shown_along, worth_of_stops
@@ -22,12 +22,18 @@ from us_nav_agent.training.offsets import known_grids, offsets_to, tasks_of
 
 
 def learn_knowledge(
-    locators: Sequence[Locator], train: Sequence[PreprocessedGrid], validation: Sequence[PreprocessedGrid]
+    locators: Sequence[Locator], train: Sequence[PreprocessedGrid], walked_on: Sequence[PreprocessedGrid]
 ) -> Knowledge:
-    """What is known for each target of the locators."""
+    """What is known for each target of the locators.
+
+    Args:
+        locators: the ensemble.
+        train: subjects whose priors and borders are counted.
+        walked_on: others.
+    """
     targets = locators[0].config.targets
-    knowledge, walked_on = Knowledge(len(targets)), [*train, *validation]
-    sights = BeliefDecider(locators, knowledge).sights(GridTables.of(walked_on).frames)
+    knowledge = Knowledge(len(targets))
+    sights = look([one.eval() for one in locators], GridTables.of(walked_on).frames)
     for number, target in enumerate(targets):
         grids = known_grids(np.stack([offsets_to(goals) for _, goals in tasks_of(train, [target])]))
         knowledge.row_prior[number], knowledge.column_prior[number] = map(torch.from_numpy, grids.prior)

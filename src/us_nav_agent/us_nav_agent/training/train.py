@@ -9,11 +9,13 @@ validation subjects choose threshold and model; test subjects are never loaded.
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from us_grid_sim.dataset.grid import PreprocessedGrid, load_grid
 from us_grid_sim.dataset.layout import subjects_of
 
 from us_nav_agent.deciders import BeliefDecider, ClassifierDecider, Decider, DqnDecider, MsDqnDecider
+from us_nav_agent.familiarity import Familiarity
 from us_nav_agent.networks.dueling import StopClassifier
 from us_nav_agent.policy import RUN_MODEL, save_policy
 from us_nav_agent.training.calibration import stop_threshold
@@ -58,17 +60,28 @@ def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Re
     if isinstance(experiment, ClassificationExperiment):
         network = train_classifier(experiment, grids["train"], grids["validation"], seed, out, progress)
         return save_policy(out / RUN_MODEL, ClassifierDecider(network))
-    bodies = grids["train"]
-    if experiment.variants:
-        bodies = bodies + make_variants(splits["train"], experiment.variants, experiment.network.preprocess, progress)
+
+    def bodies(split: str) -> list[PreprocessedGrid]:
+        """The subjects of a split and their variants."""
+        return grids[split] + make_variants(splits[split], experiment.variants, experiment.network.preprocess, progress)
+
+    learnt_from = grids | {"train": bodies("train")}
     if isinstance(experiment, LocatorExperiment):
-        locators = train_locators(experiment, bodies, seed, out, progress)
-        decider = BeliefDecider(locators, learn_knowledge(locators, grids["train"], grids["validation"]))
+        decider = _belief(experiment, learnt_from | {"validation": bodies("validation")}, seed, out, progress)
     elif experiment.stop is None:
-        decider = DqnDecider(train_q_network(experiment, bodies, grids["validation"], seed, out, DqnDecider, progress))
+        train, validation = learnt_from["train"], grids["validation"]
+        decider = DqnDecider(train_q_network(experiment, train, validation, seed, out, DqnDecider, progress))
     else:
-        decider = _ms_dqn(experiment, experiment.stop, grids | {"train": bodies}, seed, out, progress)
+        decider = _ms_dqn(experiment, experiment.stop, learnt_from, seed, out, progress)
     return save_policy(out / RUN_MODEL, decider)
+
+
+def _belief(experiment: LocatorExperiment, grids: Grids, seed: int, out: Path, progress: Report) -> BeliefDecider:
+    """Locators, then what is known beside."""
+    train, validation = grids["train"], grids["validation"]
+    locators = train_locators(experiment, train, seed, out, progress)
+    known, unseen = (np.concatenate([grid.frames for grid in part]) for part in (train, validation))
+    return BeliefDecider(locators, learn_knowledge(locators, train, validation), Familiarity.learnt(known, unseen))
 
 
 def _ms_dqn(

@@ -67,6 +67,8 @@ def make_variants(
         DatasetError: a subject is no virtual one.
         UsGridSimError: a variant cannot be scanned.
     """
+    if not count:  # real subjects have no record to read
+        return []
     jobs = [job for file in patient_files for job in _jobs(file, count, preprocess)]
     due = [job for job in jobs if not job.file.exists()]
     progress(TrainProgress("variants", len(jobs) - len(due), len(jobs)))

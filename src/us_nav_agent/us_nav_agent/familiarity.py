@@ -1,0 +1,96 @@
+"""How much a frame looks like those that were learnt from, by the texture of its tissue at each depth.
+
+Networks say something of any picture, and with confidence; what their own features say of strange ones is no better
+than chance (docs/navigation.md). Plain statistics of the picture part them: in eight bands of depth how bright it is,
+how it varies from pixel to pixel along and across the beam and over larger patches, and how much is black. The
+Mahalanobis distance of these (Lee et al. 2018, of features of a network there) grows on frames that are dark, of
+another organ or another scanner.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+Frames = npt.NDArray[np.uint8]
+Doubles = npt.NDArray[np.float64]
+
+BANDS = 8
+STATISTICS = 6 * BANDS
+_PATCH = 4.0 / 96.0
+"""Standard deviation of the smoothing that leaves the larger patches, as a share of the height."""
+_AT_ONCE = 256
+_BLACK = 8
+"""Grey levels below this are black."""
+_STEEPNESS = 4.0
+"""How fast familiarity falls with the distance; at twice the usual limit it is 6 %."""
+_USUAL = 0.995
+"""Share of known frames that are familiar by more than a half."""
+
+
+def texture(frames: Frames) -> Doubles:
+    """Statistics (n, 48) of frames uint8 (n, h, w): six of each band of depth, the shallowest first."""
+    return np.concatenate([_texture(frames[first : first + _AT_ONCE]) for first in range(0, len(frames), _AT_ONCE)])
+
+
+def _texture(frames: Frames) -> Doubles:
+    """The same of so few frames that their copies take no memory to speak of."""
+    pictures = frames.astype(np.float32)
+    across = np.abs(np.diff(pictures, axis=2))
+    along = np.abs(np.diff(pictures, axis=1))
+    sigma = _PATCH * frames.shape[1]
+    patches = np.stack([cv2.GaussianBlur(picture, (0, 0), sigma) for picture in pictures])
+    found = []
+    for band in np.array_split(np.arange(frames.shape[1]), BANDS):
+        rows = slice(int(band[0]), int(band[-1]) + 1)
+        found += [
+            pictures[:, rows].mean(axis=(1, 2)),
+            pictures[:, rows].std(axis=(1, 2)),
+            across[:, rows].mean(axis=(1, 2)),
+            along[:, rows].mean(axis=(1, 2)),
+            patches[:, rows].std(axis=(1, 2)),
+            (frames[:, rows] < _BLACK).mean(axis=(1, 2)),
+        ]
+    return np.stack(found, axis=1).astype(np.float64)
+
+
+class Familiarity(nn.Module):
+    """How familiar frames are, from 0 to 1; kept with the weights of a model.
+
+    Attributes:
+        middle: (48,), mean of the statistics of known frames.
+        whitening: (48, 48), that makes them uncorrelated and of unit variance.
+        limit: distance at which a frame is familiar by a half.
+    """
+
+    middle: Tensor
+    whitening: Tensor
+    limit: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("middle", torch.zeros(STATISTICS, dtype=torch.float64))
+        self.register_buffer("whitening", torch.eye(STATISTICS, dtype=torch.float64))
+        self.register_buffer("limit", torch.ones((), dtype=torch.float64))
+
+    @classmethod
+    def learnt(cls, known: Frames, unseen: Frames) -> "Familiarity":
+        """Of frames uint8 (n, h, w) that were learnt from; those (m, h, w) of other subjects say how far is usual."""
+        statistics = texture(known)
+        spread = statistics.std(axis=0) + 1e-3
+        correlation = np.cov((statistics / spread).T) + 1e-3 * np.eye(STATISTICS)
+        learnt = cls()
+        learnt.middle.copy_(torch.from_numpy(statistics.mean(axis=0)))
+        learnt.whitening.copy_(torch.from_numpy(np.linalg.cholesky(np.linalg.inv(correlation)).T / spread))
+        learnt.limit.fill_(float(np.quantile(learnt.distance(unseen), _USUAL)))
+        return learnt
+
+    def distance(self, frames: Frames) -> Doubles:
+        """Mahalanobis distance (n,) of frames uint8 (n, h, w) from the known ones; about 7 of a known one."""
+        away = (texture(frames) - self.middle.numpy()) @ self.whitening.numpy().T
+        return np.asarray(np.linalg.norm(away, axis=1))
+
+    def forward(self, frames: Frames) -> Doubles:
+        """Familiarity (n,) of frames uint8 (n, h, w)."""
+        return np.asarray(1.0 / (1.0 + (self.distance(frames) / float(self.limit)) ** _STEEPNESS))
