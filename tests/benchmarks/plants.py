@@ -41,8 +41,10 @@ Loop = Callable[[ArmState], Array]
 
 PRESSED = 0.003
 """How deep under the skin the impedance's set point lies [m]."""
-STIFFNESS = np.array([2000.0, 2000.0, 500.0, 50.0, 50.0, 20.0])
-DAMPING = np.array([80.0, 80.0, 40.0, 1.0, 1.0, 0.2])
+STIFFNESS = np.array([2000.0, 1000.0, 500.0, 20.0, 20.0, 10.0])
+DAMPING = np.array([80.0, 30.0, 40.0, 0.3, 0.3, 0.1])
+"""Of the impedance, along and about the axes of ``us_probe``; little out of plane and about the array, where A7 turns
+no more than 0.13 kg and 0.001 kg m^2, which at 1 kHz bear no more."""
 ROUNDS = 15
 TICKS = 400
 """Of a round."""
