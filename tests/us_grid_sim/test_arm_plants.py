@@ -180,7 +180,7 @@ def test_a_patient_lies_in_a_pose() -> None:
     st.floats(0.01, 10.0),
 )
 def test_the_rate_of_a_motion_is_its_derivative(motion: Breathing | Movement, time: float) -> None:
-    step = 1e-3
+    step = 1e-5
     difference = motion.rise(time + step)[0] - motion.rise(time - step)[0]
     assert motion.rise(time)[1] == pytest.approx(difference / (2 * step), abs=1e-5)
 
