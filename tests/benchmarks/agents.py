@@ -3,15 +3,19 @@
     usnav dataset synth data/cohort
     usnav train msdqn_lite --seed 0        # and seeds 1 and 2, and so for every architecture
     python tests/benchmarks/agents.py table msdqn
+    python tests/benchmarks/agents.py targets
     python tests/benchmarks/agents.py stop
     python tests/benchmarks/agents.py decision
+    python tests/benchmarks/agents.py training      # three quarters of an hour
 
 The last line is a JSON object for tools/figures.py.
 """
 
 import argparse
 import json
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -59,6 +63,18 @@ def table(name: str, data: Path) -> dict[str, float]:
     return figures
 
 
+def targets(data: Path) -> dict[str, float]:
+    """Reachability [%] of the target that the best agent reaches least, over seeds and subjects."""
+    policies = trained("best")
+    grids = [load_grid(file, policies[0].preprocess) for file in subjects_of(data, "test")]
+    found = {}
+    for target in policies[0].targets:
+        reached = evaluate_seeds(policies, [grid.towards(target) for grid in grids], seed=0, target=target).reachability
+        found[target] = 100 * reached.mean
+        print(f"{target}: {found[target]:.1f} ({100 * reached.low:.1f} to {100 * reached.high:.1f})", file=sys.stderr)
+    return {"worst_target_reachability": round(min(found.values()), 1)}
+
+
 def stop(data: Path) -> dict[str, float]:
     """Accuracy and expected calibration error [%] of MS-DQN's stop classifier on the test subjects, over the seeds."""
     policies = trained("msdqn")
@@ -87,21 +103,39 @@ def decision(model: str, data: Path) -> dict[str, float]:
     return {"decision_p99_ms": round(float(np.quantile(milliseconds, 0.99)), 1)}
 
 
+def training(data: Path) -> dict[str, float]:
+    """Minutes in which MS-DQN is trained in the lite preset, from nothing but the data set and its variants' frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        subprocess.run(["usnav", "train", "msdqn_lite", "--data", data, "--out", f"{folder}/run"], check=True)
+        minutes = (time.perf_counter() - started) / 60.0
+        history = json.loads(Path(folder, "run", "evaluations.json").read_text())
+    for entry in history:
+        print(f"{entry['steps']} steps: mean reachability {entry['mean_reachability']:.3f}", file=sys.stderr)
+    return {"lite_training_minutes": round(minutes, 1)}
+
+
 def main() -> None:
     """Measure and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/cohort"))
     kinds = parser.add_subparsers(dest="kind", required=True)
     kinds.add_parser("table").add_argument("name", choices=RUNS)
+    kinds.add_parser("targets")
     kinds.add_parser("stop")
     kinds.add_parser("decision").add_argument("--model", default="msdqn-lite")
+    kinds.add_parser("training")
     arguments = parser.parse_args()
     if arguments.kind == "table":
         figures = table(arguments.name, arguments.data)
+    elif arguments.kind == "targets":
+        figures = targets(arguments.data)
     elif arguments.kind == "stop":
         figures = stop(arguments.data)
-    else:
+    elif arguments.kind == "decision":
         figures = decision(arguments.model, arguments.data)
+    else:
+        figures = training(arguments.data)
     print(json.dumps(figures))
 
 
