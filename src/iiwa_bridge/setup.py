@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["iiwa_bridge", "iiwa_bridge.*"]),
-    package_data={"iiwa_bridge": ["py.typed", "description/*.urdf", "description/*.yaml"]},
+    package_data={"iiwa_bridge": ["py.typed", "description/*.urdf", "description/*.yaml", "fri/*.proto"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/iiwa_bridge"]),
         ("share/iiwa_bridge", ["package.xml"]),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from iiwa_bridge.errors import CommandError, PlantError
-from iiwa_bridge.loop import BridgeLoop, LoopConfig
+from iiwa_bridge.kinematic_loop import BridgeLoop, LoopConfig
 from iiwa_bridge.plants import make_plant
 from iiwa_bridge.types import StepCommand, StepResult
 from us_grid_sim.world.mock import MockPlant

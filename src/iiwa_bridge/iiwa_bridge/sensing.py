@@ -1,0 +1,72 @@
+"""What the robot's state tells of the probe: its pose over the patient, and the wrench on the patient."""
+
+from collections import deque
+
+import numpy as np
+
+from iiwa_bridge.control.payload import Payload, tare
+from iiwa_bridge.control.probe_controller import Sample
+from iiwa_bridge.kinematics.arm import Arm
+from iiwa_bridge.robot import Array, RobotState
+
+_WINDOW = 200
+"""Samples of a tare: a second of 5 ms cycles."""
+
+
+class Sensing:
+    """Pose and wrench of the probe.
+
+    Args:
+        arm: with the probe.
+        patient: pose (4, 4) of ``patient`` in ``world`` [m].
+        load: what hangs at the flange and is not in the controller's load data, its centre seen from ``us_probe``.
+    """
+
+    def __init__(self, arm: Arm, patient: Array, load: Payload) -> None:
+        self._arm, self._load = arm, load
+        self._patient, self._to_patient = patient, np.linalg.inv(patient)
+        self._bias: Array = np.zeros(6)
+        self._still: deque[Array] = deque(maxlen=_WINDOW)
+        self.tared = False
+        """Whether a tare was taken."""
+
+    def over_patient(self, q: Array) -> Array:
+        """Pose (4, 4) of ``us_probe`` in the patient frame [m] at a joint position (7,) [rad]."""
+        return np.asarray(self._to_patient @ self._arm.pose(q))
+
+    def in_world(self, pose: Array) -> Array:
+        """A pose (4, 4) in the patient frame as one in ``world`` [m]."""
+        return np.asarray(self._patient @ pose)
+
+    def sample(self, state: RobotState, at_rest: bool) -> Sample:
+        """Pose and wrench by a state.
+
+        Args:
+            state: of the robot.
+            at_rest: whether the arm is to stand still; a tare is taken of such samples alone.
+        """
+        felt = self._felt(state)
+        if at_rest:
+            self._still.append(felt)
+        else:
+            self._still.clear()
+        weight = self._weight(state.position)
+        return Sample(self.over_patient(state.position), -(felt - weight - self._bias))
+
+    def tare(self, state: RobotState) -> None:
+        """Take what is felt at rest, in the air, for nothing.
+
+        Raises:
+            PayloadError: too few samples at rest, or the probe moves or touches.
+        """
+        window = np.array(self._still) if self._still else np.zeros((0, 6))
+        self._bias = tare(window, self._weight(state.position))
+        self.tared = True
+
+    def _felt(self, state: RobotState) -> Array:
+        """Wrench on the probe (6,), in ``us_probe`` [N, N m], with all that the sensors add."""
+        return self._arm.external_wrench(state.position, state.external_torque)
+
+    def _weight(self, q: Array) -> Array:
+        """Of the load, at the origin of ``us_probe`` along its axes (6,) [N, N m]."""
+        return self._load.wrench(self._arm.pose(q)[:3, :3])
