@@ -35,12 +35,12 @@ PERIOD = 0.005
 
 def back(stiffness: float = 1000.0, height: float = -0.03, radius: float = 0.0, edge: float = np.inf) -> Skin:
     """A back whose top lies at z = ``height`` over the middle of the grid: flat, or a cylinder along x; beyond x =
-    ``edge`` it ends, 100 mm deep.
+    ``edge`` it falls away, four down for each one on.
     """
     axis = np.linspace(-0.17, 0.17, 171)
     x, y = np.meshgrid(axis, axis, indexing="ij")
-    depth = radius - np.sqrt(radius**2 - y**2) if radius else np.zeros_like(x)
-    depth = depth + height + np.where(x > edge, 0.1, 0.0)
+    side = np.clip(y, -0.7 * radius, 0.7 * radius)
+    depth = radius - np.sqrt(radius**2 - side**2) + height + 4.0 * np.maximum(x - edge, 0.0)
     return Skin(depth, np.full_like(depth, 1e3), stiffness, (-0.17, -0.17), float(axis[1] - axis[0]))
 
 
@@ -114,6 +114,7 @@ class Rig:
         settings = ControllerConfig(limits, PERIOD, control=ControlMode.CARTESIAN_IMPEDANCE, command=CommandMode.WRENCH)
         self.cell = ImpedanceCell(self.witness, arm, ImpedanceConfig(LAYOUT.start), seed)
         self.robot = self.cell.reset()
+        self._settings, self._before = settings, 0.0
         self.controller = ControllerSession(settings, self.robot)
         self.delay = 0.0
         """By which the loop's clock is ahead of the controller's [s]."""
@@ -124,7 +125,12 @@ class Rig:
         self._command: RobotCommand | None = None
 
     def now(self) -> float:
-        return self.controller.time + self.delay if hasattr(self, "controller") else 0.0
+        return self._before + self.controller.time + self.delay
+
+    def restart(self) -> None:
+        """The controller is started again, while the robot stands and time goes on; the client hears nothing of it."""
+        self._before += self.controller.time
+        self.controller = ControllerSession(self._settings, self.robot)
 
     def _respond(self, state: RobotState) -> RobotCommand:
         self._command = self.loop(self.spoil(state))
@@ -140,7 +146,7 @@ class Rig:
         self.client.watch()
         self.controller.close_cycle()
         self.robot = self.cell.advance(self.controller.command, self.controller.control, PERIOD)
-        self.trace.time.append(self.controller.time)
+        self.trace.time.append(self.now())
         self.trace.states.append(self.state)
         self.trace.forces.append(self.witness.along)
         self.trace.poses.append(self.witness.pose)
@@ -188,7 +194,7 @@ class Rig:
 
     def ready(self) -> None:
         """Connect, tare, enable."""
-        self.go(2.5)
+        self.go(1.6)
         for event in (Event.TARE, Event.ENABLE):
             ended = self.done(self.order(event))
             assert ended.reached, ended.reason
