@@ -52,7 +52,8 @@ class Pair:
 
     def ready(self) -> None:
         wait_until(lambda: self.bridge.status().session is SessionState.COMMANDING_ACTIVE, "a commanding session")
-        time.sleep(1.5)
+        until = self.controller.session.time + 1.5
+        wait_until(lambda: self.controller.session.time > until, "a second and a half at rest")
         self.does(self.bridge.tare())
         self.does(self.bridge.enable())
 

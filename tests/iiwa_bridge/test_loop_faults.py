@@ -129,15 +129,20 @@ def test_a_person_who_moves_20_mm_towards_the_probe_within_a_second() -> None:
     assert 2.5 < rig.peak < MOST
 
 
-def test_over_an_edge_the_probe_is_lifted() -> None:
+@pytest.mark.parametrize(
+    ("force", "why", "ends"),
+    [(0.8, "no contact within 10 mm", State.ENABLED), (1.5, "approach_speed 0.0151 m/s, at most 0.015", State.FAULT)],
+    ids=["searched, given up and lifted", "thrown out by the spring faster than the monitor allows"],
+)
+def test_over_an_edge_the_probe_leaves_the_skin(force: float, why: str, ends: State) -> None:
     rig = Rig(plant_of("rigid", back(height=NEAR, edge=0.012), Motion()))
     rig.ready()
-    assert rig.touch().reached
+    assert rig.touch(force=force).reached
     rig.go(1.0)
-    ended = rig.step(0.03, 0.0)
-    assert (ended.failed, ended.reason) == (True, "no contact within 10 mm")
-    rig.until(State.ENABLED)
-    assert rig.witness.force == 0.0
+    ended = rig.step(0.03, 0.0, force)
+    assert (ended.failed, ended.reason) == (True, why)
+    rig.go(5.0)
+    assert (rig.state, rig.witness.force) == (ends, 0.0)
     assert rig.peak < MOST
 
 
