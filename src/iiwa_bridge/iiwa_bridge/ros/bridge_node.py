@@ -12,9 +12,8 @@ from geometry_msgs.msg import WrenchStamped
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.action import ActionServer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.node import Node
 from std_srvs.srv import Trigger
 from us_nav_interfaces.action import StepProbe
 from us_nav_interfaces.msg import ProbeState
@@ -23,6 +22,7 @@ from iiwa_bridge.errors import CommandError, IiwaBridgeError
 from iiwa_bridge.loop import BridgeLoop, LoopConfig
 from iiwa_bridge.plants import make_plant
 from iiwa_bridge.ros.conversions import pose_message, wrench_message
+from iiwa_bridge.ros.emergency import serve_stop
 from iiwa_bridge.ros.shutdown import until_shutdown
 from iiwa_bridge.types import StepCommand, StepResult
 
@@ -260,27 +260,6 @@ class BridgeNode(LifecycleNode):
             self._plant.close()
 
 
-def _serve_stop(node: BridgeNode) -> None:
-    """Serve /probe/stop on an executor and thread of its own, which works while everything else hangs."""
-    # A launch file renames the node of this process; this one keeps its name.
-    stopper = Node("bridge_stop", use_global_arguments=False)
-
-    def stop(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success = node.emergency_stop("stopped by /probe/stop")
-        response.message = "stopped" if response.success else "the bridge is not configured"
-        return response
-
-    stopper.create_service(Trigger, "/probe/stop", stop)
-    executor = SingleThreadedExecutor()
-    executor.add_node(stopper)
-
-    def spin() -> None:
-        with until_shutdown():
-            executor.spin()
-
-    threading.Thread(target=spin, name="emergency stop", daemon=True).start()
-
-
 def main() -> None:
     """Run the node."""
     rclpy.init()
@@ -289,7 +268,7 @@ def main() -> None:
     try:
         with until_shutdown():
             node = BridgeNode()
-            _serve_stop(node)
+            serve_stop(node.emergency_stop)
             executor = MultiThreadedExecutor(4)
             executor.add_node(node)
             while rclpy.ok():

@@ -1,0 +1,143 @@
+"""Parameters of the robot node: what each is, what it may be, and where in the configuration of the bridge it goes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+
+from iiwa_bridge.config import BridgeConfig, load_config
+from iiwa_bridge.errors import IiwaBridgeError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A parameter that goes into the configuration.
+
+    Attributes:
+        name: of the parameter.
+        place: in ``BridgeConfig``, names and indices with dots between them.
+        description: for the operator, with the unit.
+        low: least value of a number; None: a text.
+        high: greatest value of a number.
+    """
+
+    name: str
+    place: str
+    description: str
+    low: float | None = None
+    high: float | None = None
+
+
+SETTINGS = (
+    Setting("controller_host", "controller.0", "address of the robot's controller"),
+    Setting("controller_port", "controller.1", "port that the controller sends from", 1024, 65535),
+    Setting("host", "address.0", "address to listen on"),
+    Setting("port", "address.1", "port to listen on, as the controller's application names it", 1024, 65535),
+    Setting("timeout", "timeout", "without a message for so long the connection is lost [s]", 0.02, 5.0),
+    Setting("layout", "layout", "file of the layout; empty: the one that comes along"),
+    Setting("probe", "probe", "file of the probe; empty: the one that comes along"),
+    Setting("load_mass", "load_mass", "at the flange and not in the controller's load data [kg]", 0.0, 7.0),
+    Setting("load_centre_x", "load_centre.0", "its centre of mass in lbr_link_ee [m]", -0.5, 0.5),
+    Setting("load_centre_y", "load_centre.1", "its centre of mass in lbr_link_ee [m]", -0.5, 0.5),
+    Setting("load_centre_z", "load_centre.2", "its centre of mass in lbr_link_ee [m]", -0.5, 0.5),
+    Setting("lateral_speed", "probe_control.lateral.speed", "of a step [m/s]", 0.001, 0.020),
+    Setting("approach_speed", "probe_control.force.approach_speed", "towards the skin [m/s]", 0.001, 0.010),
+    Setting("retract_speed", "probe_control.retract_speed", "away from the skin [m/s]", 0.005, 0.050),
+    Setting("max_step", "max_step", "longest step [m]", 0.001, 0.030),
+    Setting("border", "border", "steps end so far inside the workspace [m]", 0.001, 0.050),
+    Setting("tolerance", "tolerance", "a step is reached where it ends within [m]", 0.0001, 0.010),
+    Setting("max_force", "monitor.force", "along the beam, above which the probe retracts [N]", 3.5, 5.0),
+    Setting("frame_age", "monitor.frame_age", "of the last frame, above which a step is held [s]", 0.1, 5.0),
+    Setting("state_age", "monitor.state_age", "of the robot's state, above which it stops [s]", 0.02, 2.0),
+    Setting("command_age", "monitor.command_age", "of the last command, above which it stops [s]", 0.02, 2.0),
+)
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """Of the robot node.
+
+    Attributes:
+        bridge: of the bridge behind it.
+        watch_frames: a step needs frames on /us/image_raw that are not too old.
+        autostart: configure and activate without a lifecycle manager; enabling is left to the operator.
+    """
+
+    bridge: BridgeConfig
+    watch_frames: bool
+    autostart: bool
+
+
+def value_at(config: object, place: str) -> Any:
+    """What stands at a place of a configuration."""
+    for part in place.split("."):
+        config = config[int(part)] if isinstance(config, tuple) else getattr(config, part)
+    return config
+
+
+def changed(config: Any, values: Mapping[str, object]) -> Any:
+    """A configuration with other values at some places, put in all at once: each alone may contradict what was there.
+
+    Raises:
+        IiwaBridgeError: a part refuses its values.
+    """
+    parts: dict[str, dict[str, object]] = {}
+    for place, value in values.items():
+        head, _, rest = place.partition(".")
+        parts.setdefault(head, {})[rest] = value
+    if isinstance(config, tuple):
+        return tuple(parts[str(index)][""] if str(index) in parts else old for index, old in enumerate(config))
+    new = {name: inner[""] if "" in inner else changed(getattr(config, name), inner) for name, inner in parts.items()}
+    return replace(config, **new)
+
+
+def declare(node: Node) -> NodeConfig:
+    """Declare the parameters of a node and read them; what a file of ``config`` says is the default of the others.
+
+    Raises:
+        IiwaBridgeError: the file or the values are no configuration.
+    """
+    words = "YAML file of the bridge's configuration (docs/bridge.md); empty: defaults"
+    file = node.declare_parameter("config", "", _described(words)).value
+    base = load_config(Path(file)) if file else BridgeConfig()
+    values: dict[str, object] = {}
+    for setting in SETTINGS:
+        default = value_at(base, setting.place)
+        if setting.low is None:
+            text = node.declare_parameter(setting.name, str(default or ""), _described(setting.description)).value
+            is_file = setting.name in ("layout", "probe")
+            values[setting.place] = (Path(text) if text else None) if is_file else text
+        else:
+            _check_range(setting, default, file)
+            values[setting.place] = node.declare_parameter(setting.name, default, _ranged(setting, default)).value
+    frames = _described("a step is held where the last frame on /us/image_raw is older than frame_age")
+    start = _described("configure and activate by itself; enabling is left to the operator")
+    return NodeConfig(
+        changed(base, values),
+        watch_frames=node.declare_parameter("watch_frames", True, frames).value,
+        autostart=node.declare_parameter("autostart", True, start).value,
+    )
+
+
+def _check_range(setting: Setting, default: float, file: str) -> None:
+    """ROS names a default out of its range by an exception of its own and no file."""
+    assert setting.low is not None and setting.high is not None
+    if not setting.low <= default <= setting.high:
+        raise IiwaBridgeError(
+            f"{file}: {setting.place} is {default}; the node takes {setting.low:g} to {setting.high:g}"
+        )
+
+
+def _described(words: str, **limits: object) -> ParameterDescriptor:
+    return ParameterDescriptor(description=words, read_only=True, **limits)
+
+
+def _ranged(setting: Setting, default: object) -> ParameterDescriptor:
+    if isinstance(default, int):
+        whole = IntegerRange(from_value=int(setting.low or 0), to_value=int(setting.high or 0), step=1)
+        return _described(setting.description, integer_range=[whole])
+    number = FloatingPointRange(from_value=float(setting.low or 0), to_value=float(setting.high or 0), step=0.0)
+    return _described(setting.description, floating_point_range=[number])

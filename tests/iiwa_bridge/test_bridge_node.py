@@ -1,0 +1,216 @@
+"""The robot node over a simulated robot: orders, their ends and reasons, the lifecycle, a stop that always works."""
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed: run `make setup`")
+
+import rclpy
+from action_msgs.msg import GoalStatus
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
+from iiwa_bridge.bridge import BridgeStatus
+from iiwa_bridge.description.layout import load_layout
+from iiwa_bridge.orders import OrderEnd
+from iiwa_bridge.robot import ConnectionQuality, SessionState
+from iiwa_bridge.ros.messages import diagnostics, health, transforms
+from iiwa_bridge.ros.waiting import wait_for_end
+from iiwa_bridge.safety.machine import State
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from .support_bridge_node import node_rig
+from .support_fri import wait_until
+
+pytestmark = pytest.mark.ros
+
+FINE = BridgeStatus(
+    machine=State.ENABLED,
+    reasons=(),
+    note="",
+    pose=np.eye(4),
+    wrench=np.zeros(6),
+    position=np.zeros(7),
+    contact=False,
+    force_set_point=0.0,
+    tared=True,
+    session=SessionState.COMMANDING_ACTIVE,
+    quality=ConnectionQuality.EXCELLENT,
+    session_reason="",
+    cycle_p99=0.001,
+    missed_cycles=3,
+    quality_drops=1,
+    state_age=0.002,
+    cuts=0,
+    cut="",
+    ended=(OrderEnd(4, True, False),),
+    setup=(),
+    failure="",
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "words"),
+    [
+        ({}, DiagnosticStatus.OK, "enabled"),
+        ({"note": "frame age 0.6 s"}, DiagnosticStatus.OK, "frame age 0.6 s"),
+        ({"machine": State.FAULT, "reasons": ("first", "second")}, DiagnosticStatus.ERROR, "first; second"),
+        ({"failure": "ended"}, DiagnosticStatus.ERROR, "ended"),
+        ({"quality": ConnectionQuality.FAIR}, DiagnosticStatus.WARN, "connection quality FAIR"),
+        (
+            {"session": SessionState.MONITORING_READY, "session_reason": "connection quality GOOD"},
+            DiagnosticStatus.WARN,
+            "session MONITORING_READY: connection quality GOOD",
+        ),
+    ],
+)
+def test_the_gravest_of_what_is_wrong_is_told(change: dict[str, object], level: int, words: str) -> None:
+    assert health(replace(FINE, **change), True, "") == (level, words)  # type: ignore[arg-type]
+
+
+def test_without_a_bridge_the_reason_is_told() -> None:
+    assert health(None, False, "no such file") == (DiagnosticStatus.ERROR, "no such file")
+    assert health(None, False, "")[0] == DiagnosticStatus.WARN
+
+
+def test_diagnostics_hold_what_an_operator_asks_for() -> None:
+    (said,) = diagnostics(FINE, True, "", "10.0.0.1:30200", Time()).status
+    values = {pair.key: pair.value for pair in said.values}
+    expected = {
+        "session": "COMMANDING_ACTIVE",
+        "quality": "EXCELLENT",
+        "cycle_p99_ms": "1.00",
+        "missed_cycles": "3",
+        "force_n": "0.00",
+        "machine": "enabled",
+        "reasons": "",
+    }
+    assert {key: values[key] for key in expected} == expected
+    assert said.hardware_id == "10.0.0.1:30200"
+
+
+def test_frames_are_those_of_the_layout() -> None:
+    patient, pose = load_layout().patient, np.eye(4)
+    pose[:3, 3] = 0.01, 0.02, -0.03
+    placed = {message.child_frame_id: message for message in transforms(patient, pose, Time())}
+    assert {message.header.frame_id for message in placed.values()} == {"world"}
+    shift = placed["us_probe"].transform.translation
+    assert (shift.x, shift.y, shift.z) == pytest.approx(tuple((patient @ pose)[:3, 3]))
+    shift = placed["patient"].transform.translation
+    assert (shift.x, shift.y, shift.z) == pytest.approx(tuple(patient[:3, 3]))
+
+
+def test_a_wait_ends_with_the_order_the_bridge_or_its_deadline() -> None:
+    assert wait_for_end(lambda: FINE, 4, 1.0).reached
+    assert "closed" in wait_for_end(lambda: None, 4, 1.0).reason
+    assert wait_for_end(lambda: replace(FINE, failure="it ended"), 5, 1.0).reason == "it ended"
+    late = wait_for_end(lambda: FINE, 5, 0.05)
+    assert late.failed and late.reason.startswith("no end of the order within 0.05 s")
+
+
+def test_a_day_at_the_robot(ros_env: dict[str, str]) -> None:
+    with node_rig() as rig:
+        operator = rig.operator
+        operator.meet()
+        rig.commanding()
+        assert operator.call("enable") == (
+            False,
+            "enable is not allowed before a tare: tare first, the probe in the air",
+        )
+        status, result = operator.step(0.0, 0.0)
+        assert (status, result.reason) == (GoalStatus.STATUS_ABORTED, "step is not allowed while idle: enable first")
+        rig.ready()
+
+        feedback: list[object] = []
+        handle = operator.send(0.01, 0.005, feedback=feedback.append)
+        again, result = operator.step(0.01, 0.0)
+        assert again == GoalStatus.STATUS_ABORTED
+        assert result.reason == "another step is under way; wait for its end, or cancel it"
+        status, result = operator.result(handle)
+        assert (status, result.reached, result.reason) == (GoalStatus.STATUS_SUCCEEDED, True, "")
+        place = result.pose.pose.position
+        assert (place.x, place.y) == pytest.approx((0.01, 0.005), abs=1.5e-3)
+        assert len(feedback) > 10
+        wait_until(lambda: operator.states[-1].steps == 1 and operator.states[-1].contact, "the state of the new place")
+        assert operator.states[-1].force_set_point == 1.5
+
+        handle = operator.send(-0.03, 0.0)
+        wait_until(lambda: rig.status.machine is State.STEPPING, "the step")
+        cancelled = handle.cancel_goal_async()
+        status, result = operator.result(handle)
+        assert cancelled.done() and status == GoalStatus.STATUS_CANCELED
+        assert result.reason.startswith("cancelled; ") and not result.reached
+        assert rig.status.machine is State.IN_CONTACT
+        assert -0.018 < result.pose.pose.position.x <= 0.0115
+
+        assert operator.call("retract") == (True, "retract: done")
+        assert rig.status.machine is State.ENABLED and not rig.status.contact
+
+        handle = operator.send(0.0, 0.0)
+        wait_until(lambda: rig.status.machine is State.APPROACHING, "the approach")
+        assert operator.call("stop") == (True, "stopped")
+        status, result = operator.result(handle)
+        assert (status, result.reason) == (GoalStatus.STATUS_ABORTED, "stopped by /probe/stop")
+        wait_until(lambda: operator.said[-1].level == DiagnosticStatus.ERROR, "the diagnostics")
+        assert operator.said[-1].message == "stopped by /probe/stop"
+        assert operator.call("enable")[1] == "enable is not allowed while fault: clear the fault first"
+        assert operator.call("clear") == (True, "clear: done")
+
+
+def test_the_lifecycle_allows_orders_and_ends_the_connection(ros_env: dict[str, str]) -> None:
+    with node_rig() as rig:
+        rig.operator.meet()
+        rig.ready()
+        assert rig.node.trigger_deactivate() is TransitionCallbackReturn.SUCCESS
+        assert rig.status.machine is State.IDLE
+        assert rig.operator.call("enable") == (False, "the bridge is not active: configure and activate it")
+        status, result = rig.operator.step(0.0, 0.0)
+        assert status == GoalStatus.STATUS_ABORTED and "not active" in result.reason
+        assert rig.node.trigger_activate() is TransitionCallbackReturn.SUCCESS
+        assert rig.operator.call("enable") == (True, "enable: done")
+        rig.node.trigger_deactivate()
+        assert rig.node.trigger_cleanup() is TransitionCallbackReturn.SUCCESS
+        assert rig.node._status() is None
+        assert rig.operator.call("stop") == (False, "the bridge is not configured")
+
+
+def test_a_step_that_is_deactivated_is_held(ros_env: dict[str, str]) -> None:
+    with node_rig() as rig:
+        rig.operator.meet()
+        rig.ready()
+        handle = rig.operator.send(0.0, 0.0)
+        wait_until(lambda: rig.status.machine is State.APPROACHING, "the approach")
+        rig.node.trigger_deactivate()
+        status, _ = rig.operator.result(handle)
+        assert status == GoalStatus.STATUS_ABORTED
+        assert rig.status.machine is State.IDLE
+
+
+def test_the_stop_works_within_100_ms_while_the_nodes_own_executor_hangs(ros_env: dict[str, str]) -> None:
+    with node_rig() as rig:
+        rig.operator.meet()
+        rig.ready()
+        hangs, freed = threading.Event(), threading.Event()
+
+        def hang() -> None:
+            hangs.set()
+            freed.wait(30.0)
+
+        # As many callbacks that do not come back as the executor has threads.
+        for _ in range(8):
+            rig.executor.create_task(hang)
+        assert hangs.wait(10.0)
+        time.sleep(0.5)
+        heard = len(rig.operator.states)
+        begun = time.monotonic()
+        assert rig.operator.call("stop") == (True, "stopped")
+        wait_until(lambda: rig.status.machine is State.FAULT, "the stop", 5.0)
+        took = time.monotonic() - begun
+        assert rig.status.reasons == ("stopped by /probe/stop",)
+        assert len(rig.operator.states) <= heard + 1, "the executor was to hang"
+        freed.set()
+        assert took < 0.1
+        assert rclpy.ok()
