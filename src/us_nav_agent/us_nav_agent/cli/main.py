@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from us_nav_agent.cli import dataset, demo, doctor, evaluate, launch, models, navigate, robustness, train
+from us_nav_agent.cli import dataset, demo, doctor, evaluate, launch, models, navigate, robot, robustness, train
 
 _STOPPED = 130
 """Exit status after Ctrl-C."""
@@ -22,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(robot.app, name="robot")
 app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
