@@ -1,5 +1,10 @@
 """The robot node over a simulated robot: orders, their ends and reasons, the lifecycle, a stop that always works."""
 
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -20,10 +25,11 @@ from iiwa_bridge.robot import ConnectionQuality, SessionState
 from iiwa_bridge.ros.messages import diagnostics, health, transforms
 from iiwa_bridge.ros.waiting import wait_for_end
 from iiwa_bridge.safety.machine import State
-from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import Image
 
 from .support_bridge_node import node_rig
-from .support_fri import wait_until
+from .support_fri import LOCALHOST, free_port, wait_until
 
 pytestmark = pytest.mark.ros
 
@@ -142,7 +148,7 @@ def test_a_day_at_the_robot(ros_env: dict[str, str]) -> None:
         cancelled = handle.cancel_goal_async()
         status, result = operator.result(handle)
         assert cancelled.done() and status == GoalStatus.STATUS_CANCELED
-        assert result.reason.startswith("cancelled; ") and not result.reached
+        assert (result.reached, result.reason) == (False, "cancelled; the probe is held where it is")
         assert rig.status.machine is State.IN_CONTACT
         assert -0.018 < result.pose.pose.position.x <= 0.0115
 
@@ -184,9 +190,70 @@ def test_a_step_that_is_deactivated_is_held(ros_env: dict[str, str]) -> None:
         handle = rig.operator.send(0.0, 0.0)
         wait_until(lambda: rig.status.machine is State.APPROACHING, "the approach")
         rig.node.trigger_deactivate()
-        status, _ = rig.operator.result(handle)
+        status, result = rig.operator.result(handle)
         assert status == GoalStatus.STATUS_ABORTED
+        assert result.reason == "the bridge was deactivated; the probe is held where it is"
         assert rig.status.machine is State.IDLE
+
+
+def test_a_step_is_held_when_frames_that_came_come_no_more(ros_env: dict[str, str]) -> None:
+    with node_rig() as rig:
+        rig.operator.meet()
+        rig.ready()
+        frames = rig.operator.node.create_publisher(Image, "/us/image_raw", 10)
+        timer = rig.operator.node.create_timer(0.05, lambda: frames.publish(Image()))
+        wait_until(lambda: rig.node._frame is not None, "a frame")
+        handle = rig.operator.send(0.0, 0.0)
+        wait_until(lambda: rig.status.machine is State.APPROACHING, "the approach")
+        time.sleep(1.0)
+        assert rig.status.machine is State.APPROACHING, "frames come"
+        timer.cancel()
+        status, result = rig.operator.result(handle)
+        assert status == GoalStatus.STATUS_ABORTED
+        assert result.reason.startswith("frame_age")
+        assert rig.status.machine is State.ENABLED
+        rig.operator.step(0.0, 0.0)
+        assert rig.status.note.startswith("frame_age"), "a step without frames is held at once"
+
+
+def test_a_transition_that_fails_half_way_leaves_no_bridge_behind(ros_env: dict[str, str]) -> None:
+    with node_rig() as rig:
+        rig.commanding()
+        pid = rig.node._bridge.pid  # type: ignore[union-attr]
+        state = LifecycleState(state_id=1, label="unconfigured")
+        assert rig.node.on_error(state) is TransitionCallbackReturn.SUCCESS
+        assert rig.node._status() is None
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def started(environment: dict[str, str], port: int) -> "subprocess.Popen[str]":
+    """The node in a process of its own, without a robot."""
+    words = ["-p", f"controller_host:={LOCALHOST}", "-p", f"host:={LOCALHOST}", "-p", f"port:={port}"]
+    command = [sys.executable, "-m", "iiwa_bridge.ros.robot_node", "--ros-args", *words]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_a_port_that_is_taken_is_one_clear_error(ros_env: dict[str, str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((LOCALHOST, 0))
+        port = taken.getsockname()[1]
+        output, _ = (process := started(ros_env, port)).communicate(timeout=60.0)
+    assert process.returncode == 1
+    errors = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and str(port) in errors[0] and "Address already in use" in errors[0]
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_node_cleanly(ros_env: dict[str, str], number: int) -> None:
+    process = started(ros_env, free_port())
+    assert process.stdout is not None
+    while "waiting for the controller" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=10.0)
+    assert (process.returncode, "Traceback" in output) == (0, False), output
 
 
 def test_the_stop_works_within_100_ms_while_the_nodes_own_executor_hangs(ros_env: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not installed: run `make s
 
 from iiwa_bridge.ros.shutdown import until_shutdown  # noqa: E402
 from rclpy._rclpy_pybind11 import RCLError  # noqa: E402
+from rclpy.exceptions import NotInitializedException  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -19,6 +20,8 @@ def test_an_executor_that_finds_the_context_gone_ends_without_a_word(ros_env: di
     assert not rclpy.ok()
     with until_shutdown():
         raise RCLError("failed to wait: the given context is not valid")
+    with until_shutdown():
+        raise NotInitializedException("cannot create node")
     with until_shutdown():
         executor.spin()
 

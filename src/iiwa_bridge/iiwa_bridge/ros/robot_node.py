@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -223,7 +224,6 @@ class RobotNode(LifecycleNode):
         if status is not None and status.pose is not None:
             answer.pose.pose = pose_message(status.pose)
         if handle.is_cancel_requested and not end.reached:
-            answer.reason = f"cancelled; {answer.reason}"
             handle.canceled()
         elif end.failed:
             handle.abort()
@@ -238,11 +238,12 @@ class RobotNode(LifecycleNode):
         bridge, goal = self._bridge, handle.request
         if bridge is None or not self._active:
             return OrderEnd(0, False, True, "the bridge is not active: configure and activate it")
-        told = time.monotonic()
+        told, held = time.monotonic(), ""
 
         def look(status: BridgeStatus) -> None:
-            nonlocal told
+            nonlocal told, held
             if (handle.is_cancel_requested or not self._active) and status.machine in _MOVING:
+                held = "cancelled" if handle.is_cancel_requested else "the bridge was deactivated"
                 self._hold(bridge)
             if time.monotonic() - told > _FEEDBACK_PERIOD and status.pose is not None:
                 told = time.monotonic()
@@ -256,11 +257,20 @@ class RobotNode(LifecycleNode):
                 bridge.frame(self._frame)
                 self._frames_matter = True
             step = StepCommand(goal.dx, goal.dy, goal.contact_force)
-            return self._end_of(lambda: bridge.step(step), _STEP_TIMEOUT, look)
+            end = self._end_of(lambda: bridge.step(step), _STEP_TIMEOUT, look)
+            return self._as_held(end, held)
         except IiwaBridgeError as error:
             return OrderEnd(0, False, True, str(error))
         finally:
             self._let_be(bridge)
+
+    def _as_held(self, end: OrderEnd, held: str) -> OrderEnd:
+        """The end of a step that was held, by why it was; a fault that came first keeps its own reason."""
+        status = self._status()
+        stopped = status is None or bool(status.reasons or status.failure)
+        if not held or end.reached or stopped:
+            return end
+        return replace(end, reason=f"{held}; the probe is held where it is")
 
     def _hold(self, bridge: Bridge) -> None:
         """End a motion where the probe is, without a fault.

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import rclpy
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError  # rclpy names them nowhere else
+from rclpy.exceptions import NotInitializedException
 from rclpy.executors import ExternalShutdownException
 
 
@@ -15,6 +16,6 @@ def until_shutdown() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, ExternalShutdownException):
         return
-    except (RCLError, InvalidHandle):
+    except (RCLError, InvalidHandle, NotInitializedException):
         if rclpy.ok():
             raise
