@@ -20,6 +20,10 @@ setup(
             "grid_replay_node = us_grid_sim.ros.grid_replay_node:main",
         ],
         "iiwa_bridge.plants": ["mock = us_grid_sim.world.mock:MockPlant"],
+        "iiwa_bridge.arms": [
+            "mock = us_grid_sim.world.arms:make_mock",
+            "pybullet = us_grid_sim.world.arms:make_pybullet",
+        ],
     },
     zip_safe=False,
 )
