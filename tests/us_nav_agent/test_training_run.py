@@ -377,7 +377,8 @@ def test_platt_scaling_finds_the_law_that_labels_were_drawn_by(scale: float, off
     logits = rng.normal(0.0, 3.0, 20_000).astype(np.float32)
     labels = rng.random(20_000) < 1.0 / (1.0 + np.exp(-(scale * logits + offset)))
     found = platt_scaling(logits, labels)
-    assert found == pytest.approx((scale, offset), abs=0.12)
+    # Of steep laws fewer labels are uncertain: a standard error of 0.04, and hypothesis looks for the worst of draws.
+    assert found == pytest.approx((scale, offset), abs=0.25)
 
 
 def test_a_classifier_without_an_error_does_not_become_infinitely_sure() -> None:
