@@ -191,6 +191,27 @@ def test_a_reader_never_sees_half_a_snapshot() -> None:
         sys.setswitchinterval(interval)
 
 
+WRITER = """
+import sys
+from iiwa_bridge.fri.shared import SharedPage
+page = SharedPage(int(sys.argv[1]))
+while not page.stopped:
+    page.write(b"snapshot")
+"""
+
+
+def test_another_process_that_writes_without_a_pause_never_makes_the_page_look_unwritten() -> None:
+    page = SharedPage.create()
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(page.file)], pass_fds=(page.file,))
+    try:
+        wait_until(lambda: page.read() is not None, "the first snapshot")
+        assert {page.read() for _ in range(100_000)} == {b"snapshot"}
+    finally:
+        page.stop()
+        process.wait(20.0)
+        page.close()
+
+
 def test_a_writer_that_dies_in_the_midst_of_writing_leaves_the_snapshot_before() -> None:
     page = SharedPage.create()
     page.write(b"whole")
