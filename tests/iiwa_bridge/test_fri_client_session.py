@@ -9,17 +9,9 @@ from hypothesis import strategies as st
 from iiwa_bridge.fri.client_session import ClientSession
 from iiwa_bridge.fri.errors import FriSessionError
 from iiwa_bridge.fri.messages import MonitoringMessage
-from iiwa_bridge.robot import (
-    CommandMode,
-    ConnectionQuality,
-    ControlMode,
-    DriveState,
-    OperationMode,
-    RobotCommand,
-    RobotState,
-    SafetyState,
-)
+from iiwa_bridge.robot import CommandMode, ConnectionQuality, ControlMode, DriveState, RobotCommand, SafetyState
 from iiwa_bridge.robot import SessionState as Session
+from support.robot_states import robot_state
 
 MEASURED, COMMANDED, INTERPOLATED, WANTED = (np.full(7, value) for value in (0.1, 0.2, 0.3, 0.4))
 WRENCH = np.arange(6.0)
@@ -35,21 +27,13 @@ class Clock:
 
 
 def message(sequence: int, session: Session = Session.COMMANDING_ACTIVE, multiplier: int = 1, **changes: object):  # type: ignore[no-untyped-def]
-    state = RobotState(
+    state = robot_state(
+        MEASURED,
         session=session,
-        quality=ConnectionQuality.EXCELLENT,
-        period=0.005,
-        safety=SafetyState.NORMAL_OPERATION,
-        operation=OperationMode.AUTOMATIC_MODE,
-        drive=DriveState.ACTIVE,
         control=ControlMode.POSITION,
         command=CommandMode.POSITION,
-        position=MEASURED,
         commanded=COMMANDED,
         interpolated=INTERPOLATED,
-        torque=np.zeros(7),
-        external_torque=np.zeros(7),
-        tracking=1.0,
         stamp=sequence * 0.005,
     )
     return MonitoringMessage(sequence, 0, multiplier, replace(state, **changes))  # type: ignore[arg-type]

@@ -12,20 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from iiwa_bridge.errors import CommandError, IiwaBridgeError
 from iiwa_bridge.kinematics.arm import Arm
-from iiwa_bridge.robot import (
-    Array,
-    CommandMode,
-    ConnectionQuality,
-    ControlMode,
-    DriveState,
-    OperationMode,
-    RobotCommand,
-    RobotState,
-    SafetyState,
-    SessionState,
-)
+from iiwa_bridge.robot import Array, CommandMode, RobotCommand, SessionState
 from iiwa_bridge.safety.command_guard import CommandGuard, Guarded
 from iiwa_bridge.safety.limits import CommandLimits, JointRange, Workspace
+from support.robot_states import robot_state
 
 PERIOD = 0.005
 LIMITS = CommandLimits()
@@ -49,33 +39,12 @@ def tool(position: Array) -> Array:
     return pose
 
 
-def state_at(stand: Array, **changes: Any) -> RobotState:
-    told = RobotState(
-        session=SessionState.COMMANDING_ACTIVE,
-        quality=ConnectionQuality.EXCELLENT,
-        period=PERIOD,
-        safety=SafetyState.NORMAL_OPERATION,
-        operation=OperationMode.AUTOMATIC_MODE,
-        drive=DriveState.ACTIVE,
-        control=ControlMode.CARTESIAN_IMPEDANCE,
-        command=CommandMode.WRENCH,
-        position=stand,
-        commanded=stand,
-        interpolated=stand,
-        torque=np.zeros(7),
-        external_torque=np.zeros(7),
-        tracking=1.0,
-        stamp=math.nan,
-    )
-    return dataclasses.replace(told, **changes)
-
-
 def make(start: Array = START, limits: CommandLimits = LIMITS) -> CommandGuard:
     return CommandGuard(limits, JOINTS, BOX, start)
 
 
 def ask(guard: CommandGuard, asked: RobotCommand, **changes: Any) -> Guarded:
-    state = state_at(guard.position, **changes)
+    state = robot_state(guard.position, **changes)
     sent_pose = tool(guard.position)
     fit = np.shape(asked.position) == (7,) and np.isfinite(asked.position).all()
     return guard.check(asked, state, sent_pose, tool(asked.position) if fit else np.eye(4))
@@ -247,7 +216,7 @@ def skewed() -> Array:
 @pytest.mark.parametrize("pose", [np.full((4, 4), math.nan), np.eye(3), skewed(), np.zeros((4, 4))])
 def test_a_tool_pose_that_is_none_refuses_the_command(pose: Array) -> None:
     for poses in ((pose, np.eye(4)), (np.eye(4), pose)):
-        assert "no rigid" in make().check(RobotCommand(START), state_at(START), *poses).refused
+        assert "no rigid" in make().check(RobotCommand(START), robot_state(START), *poses).refused
 
 
 def test_a_held_command_keeps_no_wrench_once_wrench_mode_is_left() -> None:
@@ -359,7 +328,7 @@ def test_the_true_arm_keeps_the_speeds_of_the_tool_although_it_moves_on_curves()
         wanted = start + random.uniform(-1.0, 1.0, 7) * 1.6 * PERIOD
         guard = CommandGuard(free, joints, wide, start)
         came, pose = arm.pose(start), arm.pose(wanted)
-        guarded = guard.check(RobotCommand(wanted), state_at(start), came, pose)
+        guarded = guard.check(RobotCommand(wanted), robot_state(start), came, pose)
         assert guarded.refused == ""
         velocity = (arm.pose(guarded.command.position) - came)[:3, 3] / PERIOD
         along = velocity @ pose[:3, 2]

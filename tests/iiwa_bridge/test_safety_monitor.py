@@ -11,19 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from iiwa_bridge.errors import IiwaBridgeError
-from iiwa_bridge.robot import (
-    CommandMode,
-    ConnectionQuality,
-    ControlMode,
-    DriveState,
-    OperationMode,
-    RobotState,
-    SafetyState,
-    SessionState,
-)
+from iiwa_bridge.robot import ConnectionQuality, ControlMode, DriveState, RobotState, SafetyState, SessionState
 from iiwa_bridge.safety.limits import JointRange, MonitorLimits, Workspace
 from iiwa_bridge.safety.monitor import Monitor, Violation
 from iiwa_bridge.safety.readings import Reaction, Sample, SpeedWindow
+from support.robot_states import robot_state
 
 PERIOD = 0.005
 LIMITS = MonitorLimits()
@@ -39,23 +31,7 @@ NOISE = np.random.default_rng(0).normal(0.0, 0.05, (64, 7))
 
 def state(cycle: int) -> RobotState:
     """A robot at rest in contact, whose torque sensors have noise."""
-    return RobotState(
-        session=SessionState.COMMANDING_ACTIVE,
-        quality=ConnectionQuality.GOOD,
-        period=PERIOD,
-        safety=SafetyState.NORMAL_OPERATION,
-        operation=OperationMode.AUTOMATIC_MODE,
-        drive=DriveState.ACTIVE,
-        control=ControlMode.CARTESIAN_IMPEDANCE,
-        command=CommandMode.WRENCH,
-        position=START,
-        commanded=START,
-        interpolated=START,
-        torque=np.zeros(7),
-        external_torque=NOISE[cycle % len(NOISE)],
-        tracking=1.0,
-        stamp=math.nan,
-    )
+    return robot_state(START, quality=ConnectionQuality.GOOD, external_torque=NOISE[cycle % len(NOISE)])
 
 
 Fault = Callable[[Sample, float], Sample]

@@ -1,6 +1,5 @@
 """The bridge's own motions, by its own inverse kinematics, pass the command guard untouched: it leaves them room."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,20 +10,10 @@ from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.kinematics.inverse import DifferentialInverse
 from iiwa_bridge.kinematics.servo import pose_error
 from iiwa_bridge.kinematics.solve import solve
-from iiwa_bridge.robot import (
-    Array,
-    CommandMode,
-    ConnectionQuality,
-    ControlMode,
-    DriveState,
-    OperationMode,
-    RobotCommand,
-    RobotState,
-    SafetyState,
-    SessionState,
-)
+from iiwa_bridge.robot import Array, RobotCommand
 from iiwa_bridge.safety.command_guard import CommandGuard
 from iiwa_bridge.safety.limits import CommandLimits, JointRange, Workspace
+from support.robot_states import robot_state
 
 ARM, LAYOUT = Arm(), load_layout()
 TO_PATIENT = np.linalg.inv(LAYOUT.patient)
@@ -38,26 +27,6 @@ SEGMENTS = [
     ((0.0, -1.0, 0.3), 0.018, 0.3, 1.1, (-0.2, 0.1)),
     ((0.0, 0.0, -1.0), 0.030, 1.0, 1.0, (-0.2, 0.1)),
 ]
-
-
-def told(position: Array, period: float) -> RobotState:
-    return RobotState(
-        session=SessionState.COMMANDING_ACTIVE,
-        quality=ConnectionQuality.EXCELLENT,
-        period=period,
-        safety=SafetyState.NORMAL_OPERATION,
-        operation=OperationMode.AUTOMATIC_MODE,
-        drive=DriveState.ACTIVE,
-        control=ControlMode.CARTESIAN_IMPEDANCE,
-        command=CommandMode.WRENCH,
-        position=position,
-        commanded=position,
-        interpolated=position,
-        torque=np.zeros(7),
-        external_torque=np.zeros(7),
-        tracking=1.0,
-        stamp=math.nan,
-    )
 
 
 def set_points(start: Array, period: float) -> Iterator[Array]:
@@ -93,7 +62,7 @@ def test_approach_steps_and_retraction_are_not_cut(x: float, y: float, period: f
         came = TO_PATIENT @ ARM.pose(last)
         motion = inverse.step(last, pose_error(came, wanted) / period, period).motion
         command = RobotCommand(last + motion, WRENCH)
-        guarded = guard.check(command, told(last, period), came, TO_PATIENT @ ARM.pose(command.position))
+        guarded = guard.check(command, robot_state(last, period=period), came, TO_PATIENT @ ARM.pose(command.position))
         assert (guarded.cuts, guarded.refused) == ((), "")
         assert guarded.command is command
     reached = TO_PATIENT @ ARM.pose(guard.position)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +18,15 @@ from iiwa_bridge.description.probe import load_probe
 from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.robot import (
     Array,
-    CommandMode,
     ConnectionQuality,
     ControlMode,
-    DriveState,
     OperationMode,
     RobotCommand,
     RobotState,
     SafetyState,
     SessionState,
 )
+from support.robot_states import robot_state
 from us_nav_agent.cli.robot_jog import MOST_FORCE, Aim, Jog, Progress
 from us_nav_agent.cli.robot_look import Heard, findings, flange_pose
 from us_nav_agent.errors import UsNavAgentError
@@ -39,24 +37,8 @@ LOCALHOST = "127.0.0.1"
 
 
 def state(q: Array = START, **changes: object) -> RobotState:
-    fine = RobotState(
-        session=SessionState.MONITORING_READY,
-        quality=ConnectionQuality.EXCELLENT,
-        period=0.005,
-        safety=SafetyState.NORMAL_OPERATION,
-        operation=OperationMode.TEST_MODE_1,
-        drive=DriveState.ACTIVE,
-        control=ControlMode.CARTESIAN_IMPEDANCE,
-        command=CommandMode.WRENCH,
-        position=q,
-        commanded=q,
-        interpolated=q,
-        torque=np.zeros(7),
-        external_torque=np.zeros(7),
-        tracking=1.0,
-        stamp=0.0,
-    )
-    return replace(fine, **changes)  # type: ignore[arg-type]
+    fine = {"session": SessionState.MONITORING_READY, "operation": OperationMode.TEST_MODE_1, "stamp": 0.0}
+    return robot_state(q, **fine | changes)
 
 
 def wrong(heard: Heard) -> dict[str, str]:
