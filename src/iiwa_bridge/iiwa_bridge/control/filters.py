@@ -11,7 +11,8 @@ Array = npt.NDArray[np.float64]
 class LowPass:
     """First-order low pass, exact for an input that is held between two updates.
 
-    It starts at the first input, so that it has no transient of its own.
+    It starts at nought, as what it filters does: with the probe at rest in the air. At its first input it would hold the
+    noise of a single sample for a true value.
 
     Args:
         cutoff: corner frequency [Hz].
@@ -19,12 +20,11 @@ class LowPass:
 
     def __init__(self, cutoff: float) -> None:
         self._rate = 2.0 * math.pi * cutoff
-        self._value: float | None = None
+        self._value = 0.0
 
     def update(self, value: float, dt: float) -> float:
         """Take the input that held for ``dt`` [s]; the output at its end."""
-        before = value if self._value is None else self._value
-        self._value = before + (value - before) * -math.expm1(-self._rate * dt)
+        self._value += (value - self._value) * -math.expm1(-self._rate * dt)
         return self._value
 
 

@@ -52,7 +52,7 @@ class ForceConfig:
     ramp: float = 1.0
     contact_force: float = 0.4
     loss_force: float = 0.1
-    contact_time: float = 0.02
+    contact_time: float = 0.05
     loss_time: float = 0.1
     approach_speed: float = 0.005
     approach_distance: float = 0.060
