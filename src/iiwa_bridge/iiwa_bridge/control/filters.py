@@ -11,7 +11,7 @@ Array = npt.NDArray[np.float64]
 class LowPass:
     """First-order low pass, exact for an input that is held between two updates.
 
-    It starts at nought, as what it filters does: with the probe at rest in the air. At its first input it would hold the
+    It starts at nought, as what it filters does: at rest, the probe in the air. At its first input it would hold the
     noise of a single sample for a true value.
 
     Args:
