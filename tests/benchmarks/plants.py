@@ -1,12 +1,13 @@
-"""Measure how much faster than real time the plants run with a torque loop of 1 kHz around them, the probe in contact.
+"""Measure how much faster than real time the simulated robot runs: a plant under its 1 kHz impedance, in contact.
 
-    python tests/benchmarks/plants.py --plant pybullet             the loop included: the figure
+    python tests/benchmarks/plants.py --plant pybullet             the figure
     python tests/benchmarks/plants.py --plant mock                 likewise
-    python tests/benchmarks/plants.py --plant pybullet --parts     where the time of a tick goes
+    python tests/benchmarks/plants.py --plant pybullet --parts     where the time goes
 
-The loop is a Cartesian impedance of the benchmark's own (:func:`impedance`), which presses the probe about 3 mm into
-the back of a subject that breathes. The last line is a JSON object for tools/figures.py; what else is printed says how
-long the plant alone takes, and what of it was the machine's: the same by processor time.
+The robot is ``iiwa_bridge.simulation.impedance.ImpedanceCell``, all that the simulated controller has behind its
+protocol, commanded every 5 ms. A wrench of 2 N presses the probe into the back of a subject that breathes. The last
+line is a JSON object for tools/figures.py; what else is printed says how long the plant alone takes, and what of it was
+the machine's: the same by processor time.
 """
 
 import argparse
@@ -26,8 +27,8 @@ from iiwa_bridge.description.layout import Layout, load_layout
 from iiwa_bridge.description.probe import load_probe
 from iiwa_bridge.description.urdf import write_urdf
 from iiwa_bridge.kinematics.arm import Arm
-from iiwa_bridge.kinematics.servo import pose_error
-from iiwa_bridge.robot import ArmState
+from iiwa_bridge.robot import ArmPlant, ControlMode, RobotCommand
+from iiwa_bridge.simulation.impedance import ImpedanceCell, ImpedanceConfig
 from us_grid_sim.phantom.record import sample_subject
 from us_grid_sim.phantom.subject import build_phantom
 from us_grid_sim.world.arm import TICK
@@ -37,17 +38,14 @@ from us_grid_sim.world.rigid_arm import RigidArm
 from us_grid_sim.world.skin import Patient, Skin
 
 Array = npt.NDArray[np.float64]
-Loop = Callable[[ArmState], Array]
 
-PRESSED = 0.003
-"""How deep under the skin the impedance's set point lies [m]."""
-STIFFNESS = np.array([2000.0, 1000.0, 500.0, 20.0, 20.0, 10.0])
-DAMPING = np.array([80.0, 30.0, 40.0, 0.3, 0.3, 0.1])
-"""Of the impedance, along and about the axes of ``us_probe``; little out of plane and about the array, where A7 turns
-no more than 0.13 kg and 0.001 kg m^2, which at 1 kHz bear no more."""
+PRESS = 2.0
+"""Fed forward along the beam [N]; the springs of the impedance take a third of it back."""
+PERIOD = 0.005
+"""Of a command [s]."""
 ROUNDS = 15
-TICKS = 400
-"""Of a round."""
+SECONDS = 0.5
+"""Simulated in a round [s]."""
 
 
 def report(text: str) -> None:
@@ -64,7 +62,7 @@ def patient_under(layout: Layout, pose: Array) -> Patient:
     return Patient(skin, lying, Motion(Breathing(0.003, 0.25)))
 
 
-def make(plant: str, patient: Patient) -> PyBulletArm | RigidArm:
+def make(plant: str, patient: Patient) -> ArmPlant:
     """The plant of a name, with the robot and its probe."""
     if plant == "mock":
         return RigidArm(Arm(), patient)
@@ -72,39 +70,18 @@ def make(plant: str, patient: Patient) -> PyBulletArm | RigidArm:
         return PyBulletArm(write_urdf(Path(folder) / "arm.urdf", load_probe()), patient)
 
 
-def impedance(arm: Arm, target: Array) -> Loop:
-    """A spring and a damper between the probe and a pose (4, 4), gravity made up for.
-
-    It stands in for the impedance control of the simulated controller, and is to be replaced by it.
-    """
-
-    def torque(state: ArmState) -> Array:
-        jacobian = arm.jacobian(state.position)
-        wrench = STIFFNESS * pose_error(state.tool, target) - DAMPING * (jacobian @ state.velocity)
-        return jacobian.T @ wrench + arm.gravity(state.position)
-
-    return torque
-
-
-def ticks(plant: PyBulletArm | RigidArm, state: ArmState, loop: Loop, count: int) -> ArmState:
-    """Run plant and loop."""
-    for _ in range(count):
-        state = plant.step(loop(state), TICK)
-    return state
-
-
-def factor(plant: PyBulletArm | RigidArm, state: ArmState, loop: Loop, what: str) -> float:
-    """Simulated time over time taken, the median of the rounds."""
+def factor(run: Callable[[], None], what: str) -> float:
+    """Simulated time over the wall time that ``run`` takes for SECONDS, the median of the rounds."""
     wall, processor = [], []
     for _ in range(ROUNDS):
         started = time.perf_counter(), time.process_time()
-        state = ticks(plant, state, loop, TICKS)
-        wall.append(TICKS * TICK / (time.perf_counter() - started[0]))
-        processor.append(TICKS * TICK / (time.process_time() - started[1]))
+        run()
+        wall.append(SECONDS / (time.perf_counter() - started[0]))
+        processor.append(SECONDS / (time.process_time() - started[1]))
     middle = statistics.median(wall)
     report(
         f"{what}: {middle:.1f} times real time, {min(wall):.1f} to {max(wall):.1f} in {ROUNDS} rounds; by processor "
-        f"time {statistics.median(processor):.1f}; contact {state.contact_force[2]:.2f} N"
+        f"time {statistics.median(processor):.1f}; {1e6 * TICK / max(processor):.0f} us a tick in the quickest round"
     )
     return middle
 
@@ -112,22 +89,35 @@ def factor(plant: PyBulletArm | RigidArm, state: ArmState, loop: Loop, what: str
 def measure(name: str, parts: bool) -> dict[str, float]:
     """The figure of a plant, or its profile."""
     arm, layout = Arm(), load_layout()
-    target = arm.pose(layout.start)
-    plant = make(name, patient_under(layout, target))
-    loop = impedance(arm, target @ np.block([[np.eye(3), np.array([[0.0], [0.0], [PRESSED]])], [np.zeros(3), 1.0]]))
+    plant = make(name, patient_under(layout, arm.pose(layout.start)))
+    cell = ImpedanceCell(plant, Arm(), ImpedanceConfig(layout.start), seed=0)
+    command = RobotCommand(layout.start, np.array([0.0, 0.0, PRESS, 0.0, 0.0, 0.0]))
+    cell.reset()
+    told = cell.advance(command, ControlMode.CARTESIAN_IMPEDANCE, 1.0)
+
+    def cycles() -> None:
+        nonlocal told
+        for _ in range(round(SECONDS / PERIOD)):
+            told = cell.advance(command, ControlMode.CARTESIAN_IMPEDANCE, PERIOD)
+
+    def ticks() -> None:
+        plant.reset(told.position)
+        for _ in range(round(SECONDS / TICK)):
+            plant.step(told.torque, TICK)
+
     try:
-        state = ticks(plant, plant.reset(layout.start), loop, 1000)
         if parts:
             profile = cProfile.Profile()
-            profile.runcall(ticks, plant, state, loop, 4000)
-            pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(20)
+            profile.runcall(lambda: [cycles() for _ in range(8)])
+            pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(25)
             return {}
-        held = loop(state)
-        factor(plant, state, lambda _: held, f"{name} alone, its torque held")
-        state = ticks(plant, plant.reset(layout.start), loop, 1000)
-        return {f"{name}_realtime_factor": round(factor(plant, state, loop, f"{name} with its loop"), 1)}
+        middle = factor(cycles, f"{name} under its impedance")
+        force = -arm.external_wrench(told.position, told.external_torque)[2]
+        report(f"the sensor tells a contact of {force:.1f} N, with a noise of 0.3 N")
+        factor(ticks, f"{name} alone, its torque held")
+        return {f"{name}_realtime_factor": round(middle, 1)}
     finally:
-        plant.close()
+        cell.close()
 
 
 def main() -> None:
