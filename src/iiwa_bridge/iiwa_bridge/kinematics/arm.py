@@ -72,7 +72,7 @@ class Arm:
         """Pose (4, 4) of ``us_probe`` in ``world`` [m] at a joint position [rad]."""
         pinocchio.forwardKinematics(self._model, self._data, q)
         placement = pinocchio.updateFramePlacement(self._model, self._data, self._tool)
-        homogeneous: Array = placement.homogeneous.copy()
+        homogeneous: Array = placement.homogeneous
         return homogeneous
 
     def jacobian(self, q: Array) -> Array:
@@ -80,6 +80,13 @@ class Arm:
         local = pinocchio.ReferenceFrame.LOCAL
         jacobian: Array = pinocchio.computeFrameJacobian(self._model, self._data, q, self._tool, local)
         return jacobian
+
+    def look(self, q: Array) -> tuple[Array, Array]:
+        """What ``pose`` and ``jacobian`` tell, of one pass through the arm: for a control at 1 kHz."""
+        pinocchio.computeJointJacobians(self._model, self._data, q)
+        placement = pinocchio.updateFramePlacement(self._model, self._data, self._tool)
+        local = pinocchio.ReferenceFrame.LOCAL
+        return placement.homogeneous, pinocchio.getFrameJacobian(self._model, self._data, self._tool, local)
 
     def mass_matrix(self, q: Array) -> Array:
         """Joint space inertia (7, 7) [kg m^2]."""

@@ -71,26 +71,41 @@ class ImpedanceConfig:
 
 
 def cartesian_damping(mass: Array, stiffness: Array, ratio: float) -> Array:
-    """Damping (6, 6) of a mass matrix (6, 6) on springs along its axes (6,), each mode of this damping ratio."""
-    root = np.linalg.cholesky(mass)
-    half = np.linalg.solve(root, np.diag(np.sqrt(stiffness)))
-    modes, turn = np.linalg.eigh(half @ half.T)
-    shape = root @ turn
-    return np.asarray((shape * (2.0 * ratio * np.sqrt(np.maximum(modes, 0.0)))) @ shape.T)
+    """Damping (6, 6) of a mass matrix (6, 6) on springs along its axes (6,), each mode of this damping ratio.
+
+    Q sqrt(B) Q^T is the geometric mean of mass and springs, S sqrt(S^-1 L S^-1) S with S^2 = K: one root of a matrix
+    instead of two factorisations.
+    """
+    root = np.sqrt(stiffness)
+    scale = np.outer(root, root)
+    modes, turn = np.linalg.eigh(mass / scale)
+    return np.asarray(scale * (turn * (2.0 * ratio * np.sqrt(np.maximum(modes, 0.0)))).dot(turn.T))
 
 
 class _Posture:
-    """What the impedance needs of a posture: damping, null space, and the joints' masses."""
+    """What the impedance needs of a posture: damping, null space, and the joints' masses.
+
+    Attributes:
+        mass: of the joints (7, 7) [kg m^2].
+        damping: of the probe (6, 6).
+        spring: torque by the distance to the commanded joint position, in the null space (7, 7) [N m/rad].
+        damper: torque by the joint velocity, likewise (7, 7) [N m s/rad].
+        film: speed at which each joint's friction has come up (7,) [rad/s].
+    """
 
     def __init__(self, arm: Arm, q: Array, config: ImpedanceConfig) -> None:
         jacobian, self.mass = arm.jacobian(q), arm.mass_matrix(q)
         agility = np.linalg.inv(self.mass)
-        probe_mass = np.linalg.inv(jacobian @ agility @ jacobian.T)
-        self.damping = cartesian_damping(np.asarray(probe_mass), np.array(config.stiffness), config.damping_ratio)
-        self.projector = np.eye(JOINTS) - jacobian.T @ probe_mass @ jacobian @ agility
-        idle = np.linalg.svd(jacobian)[2][6]
-        self.idle_damping = 2.0 * config.damping_ratio * math.sqrt(config.posture_stiffness * idle @ self.mass @ idle)
-        self.film = np.maximum(_FILM, _CALM * config.friction * TICK * np.diag(agility))
+        pull = jacobian.dot(agility)
+        probe_mass = np.linalg.inv(pull.dot(jacobian.T))
+        self.damping = cartesian_damping(probe_mass, np.array(config.stiffness), config.damping_ratio)
+        projector = np.eye(JOINTS) - jacobian.T.dot(probe_mass).dot(pull)
+        # With one joint to spare all rows of the projector lie along the motion that leaves the probe where it is.
+        idle = projector[projector.diagonal().argmax()]
+        idle_mass = idle.dot(self.mass).dot(idle) / idle.dot(idle)
+        self.spring = config.posture_stiffness * projector
+        self.damper = 2.0 * config.damping_ratio * math.sqrt(config.posture_stiffness * idle_mass) * projector
+        self.film = np.maximum(_FILM, _CALM * config.friction * TICK * agility.diagonal())
 
 
 class ImpedanceCell:
@@ -133,8 +148,10 @@ class ImpedanceCell:
                 torque += self._yield(state, posture, target, wrench, command.position)
             else:
                 torque += self._stand(state, posture, command.position)
-            rubbed = self._config.friction * np.tanh(state.velocity / posture.film)
-            self._state = self._plant.step(torque - rubbed, TICK)
+            rubbed = torque
+            if self._config.friction:
+                rubbed = torque - self._config.friction * np.tanh(state.velocity / posture.film)
+            self._state = self._plant.step(rubbed, TICK)
             self._sensor.feel(self._state.contact_torque, TICK)
         return self._told(torque)
 
@@ -144,11 +161,15 @@ class ImpedanceCell:
 
     def _yield(self, state: ArmState, posture: _Posture, target: Array, wrench: Array, q_d: Array) -> Array:
         """Torque (7,) of the impedance beside the bias [N m]."""
-        jacobian = self._arm.jacobian(state.position)
-        error = pose_error(self._arm.pose(state.position), target)
-        force = self._stiffness * error - posture.damping @ (jacobian @ state.velocity) + wrench
-        idle = self._config.posture_stiffness * (q_d - state.position) - posture.idle_damping * state.velocity
-        return np.asarray(jacobian.T @ force + posture.projector @ idle)
+        pose, jacobian = self._arm.look(state.position)
+        # ndarray.dot and in-place sums: at this size numpy's operators take longer than what they compute.
+        force = self._stiffness * pose_error(pose, target)
+        force -= posture.damping.dot(jacobian.dot(state.velocity))
+        force += wrench
+        torque: Array = force.dot(jacobian)
+        torque += posture.spring.dot(q_d - state.position)
+        torque -= posture.damper.dot(state.velocity)
+        return torque
 
     def _stand(self, state: ArmState, posture: _Posture, q_d: Array) -> Array:
         """Torque (7,) of position control beside the bias [N m]: the same stiff spring for each joint's own mass."""

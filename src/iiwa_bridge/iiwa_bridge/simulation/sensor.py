@@ -91,7 +91,7 @@ class TorqueSensor:
 
     def feel(self, torque: Array, duration: float) -> None:
         """The torque by contact (7,) [N m] that acted for ``duration`` [s]."""
-        self._felt = self._felt + (torque - self._felt) * -math.expm1(-duration / self._lag)
+        self._felt += -math.expm1(-duration / self._lag) * (torque - self._felt)
         self._time += duration
 
     def read(self) -> Array:
