@@ -1,6 +1,7 @@
 """The simulated robot from the command line: plants by name, the session's changes said as they come."""
 
 import argparse
+import math
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -45,10 +46,10 @@ def run(plant: str, *more: str) -> int:
 
 
 def test_a_plant_is_made_as_the_command_line_asks_and_the_session_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("flat", "--seed", "5", "--breathing", "--period", "10") == 0
+    assert run("flat", "--subject", "7", "--seed", "5", "--breathing", "--period", "10") == 0
     assert "IDLE -> MONITORING_WAIT: the controller opened the session" in capsys.readouterr().out
     setup = ASKED[-1]
-    assert (setup.seed, setup.breathing, setup.movement) == (5, True, False)
+    assert (setup.subject, setup.seed, setup.breathing, setup.movement) == (7, 5, True, False)
     assert np.array_equal(setup.patient, LAYOUT.patient)
 
 
@@ -71,4 +72,5 @@ def test_addresses_are_host_and_port() -> None:
     for text in ("30200", "host", "host:port", ":1"):
         with pytest.raises(argparse.ArgumentTypeError, match="expected HOST:PORT"):
             address(text)
-    assert parse(["--plant", "flat", "--client", "a:1"]).address == ("0.0.0.0", 30200)
+    config, seconds = parse(["--plant", "flat", "--client", "a:1", "--once"])
+    assert (config.client, config.address, config.restart, seconds) == (("a", 1), ("0.0.0.0", 30200), False, math.inf)

@@ -10,19 +10,32 @@ from iiwa_bridge.description.urdf import write_urdf
 from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.simulation.errors import SimulationError
 from iiwa_bridge.simulation.plants import ArmSetup, make_arm
+from us_grid_sim.phantom.record import SubjectRecord
+from us_grid_sim.phantom.subject import Phantom, build_phantom
+from us_grid_sim.world import arms
 
 LAYOUT = load_layout()
 
 
 def setup_in(folder: Path) -> ArmSetup:
-    return ArmSetup(write_urdf(folder / "arm.urdf", load_probe()), Arm(), LAYOUT.patient, 0, True, False)
+    return ArmSetup(write_urdf(folder / "arm.urdf", load_probe()), Arm(), LAYOUT.patient, 29, 3, True, False)
 
 
 @pytest.mark.parametrize("name", ["mock", "pybullet"])
-def test_an_installed_arm_stands_where_it_is_put(name: str, tmp_path: Path) -> None:
+def test_an_installed_arm_stands_where_it_is_put_over_the_subject_that_is_asked_for(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if name == "pybullet":
         pytest.importorskip("pybullet")
+    built: list[SubjectRecord] = []
+
+    def build(record: SubjectRecord) -> Phantom:
+        built.append(record)
+        return build_phantom(record)
+
+    monkeypatch.setattr(arms, "build_phantom", build)
     arm = make_arm(name, setup_in(tmp_path))
+    assert [(record.seed, record.index) for record in built] == [(3, 29)]
     (tmp_path / "arm.urdf").unlink()
     state = arm.reset(LAYOUT.start)
     np.testing.assert_allclose(state.tool, Arm().pose(LAYOUT.start), atol=1e-6)

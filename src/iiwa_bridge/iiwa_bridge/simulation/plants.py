@@ -20,7 +20,8 @@ class ArmSetup:
         urdf: file of the arm with its probe.
         model: of the same arm, for this plant alone.
         patient: pose (4, 4) of ``patient`` in ``world`` [m].
-        seed: of who lies there, and of how the back moves.
+        subject: who lies there, by the index in the cohort.
+        seed: of the cohort, and of how the back moves.
         breathing: whether the patient breathes.
         movement: whether the patient moves once towards the probe.
     """
@@ -28,6 +29,7 @@ class ArmSetup:
     urdf: Path
     model: Arm
     patient: Array
+    subject: int
     seed: int
     breathing: bool
     movement: bool

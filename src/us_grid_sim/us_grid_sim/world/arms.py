@@ -19,7 +19,8 @@ class Setup(Protocol):
         urdf: file of the arm with its probe; read at once.
         model: mass matrix and poses of the same arm.
         patient: pose (4, 4) of ``patient`` in ``world`` [m].
-        seed: of who lies there, subject 0 of that cohort, and of how the back moves.
+        subject: who lies there, by the index in the cohort.
+        seed: of the cohort, and of how the back moves.
         breathing: whether the patient breathes.
         movement: whether the patient moves once towards the probe.
     """
@@ -30,6 +31,8 @@ class Setup(Protocol):
     def model(self) -> ArmModel: ...  # noqa: D102
     @property
     def patient(self) -> Array: ...  # noqa: D102
+    @property
+    def subject(self) -> int: ...  # noqa: D102
     @property
     def seed(self) -> int: ...  # noqa: D102
     @property
@@ -49,5 +52,5 @@ def make_pybullet(setup: Setup) -> PyBulletArm:
 
 
 def _patient(setup: Setup) -> Patient:
-    skin = Skin.of(build_phantom(sample_subject(setup.seed)))
+    skin = Skin.of(build_phantom(sample_subject(setup.seed, setup.subject)))
     return Patient(skin, setup.patient, sample_motion(setup.seed, setup.breathing, setup.movement))
