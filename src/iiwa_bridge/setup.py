@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 setup(
     name="iiwa_bridge",
     version="0.1.0",
-    description="Force-controlled bridge from /probe/step to a KUKA LBR iiwa, or to a simulated plant.",
+    description="Force-controlled bridge from /probe/step to a KUKA LBR iiwa, or to a simulated one.",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["iiwa_bridge", "iiwa_bridge.*"]),
@@ -15,7 +15,10 @@ setup(
         ("share/iiwa_bridge", ["package.xml"]),
     ],
     entry_points={
-        "console_scripts": ["bridge_node = iiwa_bridge.ros.bridge_node:main"],
+        "console_scripts": [
+            "bridge_node = iiwa_bridge.ros.bridge_node:main",
+            "robot_simulation = iiwa_bridge.ros.simulation_node:main",
+        ],
     },
     zip_safe=False,
 )

@@ -19,7 +19,6 @@ setup(
             "image_source_node = us_grid_sim.ros.image_source_node:main",
             "grid_replay_node = us_grid_sim.ros.grid_replay_node:main",
         ],
-        "iiwa_bridge.plants": ["mock = us_grid_sim.world.mock:MockPlant"],
         "iiwa_bridge.arms": [
             "mock = us_grid_sim.world.arms:make_mock",
             "pybullet = us_grid_sim.world.arms:make_pybullet",

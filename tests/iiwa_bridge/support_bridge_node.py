@@ -14,8 +14,8 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from iiwa_bridge.bridge import BridgeStatus
 from iiwa_bridge.robot import SessionState
+from iiwa_bridge.ros.bridge_node import BridgeNode
 from iiwa_bridge.ros.emergency import serve_stop
-from iiwa_bridge.ros.robot_node import RobotNode
 from iiwa_bridge.ros.shutdown import until_shutdown
 from rclpy.action import ActionClient
 from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
@@ -105,7 +105,7 @@ class NodeRig:
     def __init__(self, **parameters: object) -> None:
         words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
         rclpy.init(args=["--ros-args", *words])
-        self.node = RobotNode()
+        self.node = BridgeNode()
         self._stop = serve_stop(self.node.emergency_stop)
         self.operator = Operator()
         self.executor = MultiThreadedExecutor(8)
@@ -142,14 +142,14 @@ class NodeRig:
 
 
 @contextmanager
-def node_rig() -> Iterator[NodeRig]:
-    """Node, operator and simulated robot."""
+def node_rig(**parameters: object) -> Iterator[NodeRig]:
+    """Node with these parameters, operator and simulated robot."""
     client, controller = free_port(), free_port()
     addresses = {"controller_host": LOCALHOST, "controller_port": controller, "host": LOCALHOST, "port": client}
     # A busy machine holds the simulated robot up for longer than a controller ever is.
     patience = {"timeout": 1.0, "state_age": 1.0, "command_age": 1.0}
     with sim_robot(client, controller):
-        rig = NodeRig(**addresses, **patience)
+        rig = NodeRig(**addresses, **patience, **parameters)
         try:
             yield rig
         finally:

@@ -1,4 +1,4 @@
-"""The robot node over a simulated robot: orders, their ends and reasons, the lifecycle, a stop that always works."""
+"""The bridge node over a simulated robot: orders, their ends and reasons, the lifecycle, a stop that always works."""
 
 import os
 import signal
@@ -183,6 +183,32 @@ def test_the_lifecycle_allows_orders_and_ends_the_connection(ros_env: dict[str, 
         assert rig.operator.call("stop") == (False, "the bridge is not configured")
 
 
+def test_for_a_simulation_the_node_makes_the_first_contact_itself(ros_env: dict[str, str]) -> None:
+    with node_rig(ready_on_start=True, start_x=0.01, start_y=-0.005, start_force=1.2) as rig:
+        rig.operator.meet()
+        status, result = rig.operator.step(0.01, 0.0)
+        assert status == GoalStatus.STATUS_ABORTED
+        assert result.reason == "the first contact is under way; wait for its end, or cancel it"
+        wait_until(lambda: rig.status.machine is State.IN_CONTACT, "the first contact", 120.0)
+        status_now = rig.status
+        assert status_now.tared and status_now.force_set_point == 1.2
+        assert status_now.pose is not None
+        assert tuple(status_now.pose[:2, 3]) == pytest.approx((0.01, -0.005), abs=2e-3)
+        wait_until(lambda: not rig.node._stepping.locked(), "the end of the order")
+        status, result = rig.operator.step(0.01, 0.0)
+        assert (status, result.reached, result.reason) == (GoalStatus.STATUS_SUCCEEDED, True, "")
+
+
+def test_a_first_contact_that_is_deactivated_is_held(ros_env: dict[str, str]) -> None:
+    with node_rig(ready_on_start=True) as rig:
+        wait_until(lambda: rig.status.machine is State.APPROACHING, "the approach", 120.0)
+        rig.node.trigger_deactivate()
+        wait_until(lambda: not rig.node._stepping.locked(), "the end of the order")
+        assert rig.status.machine in (State.ENABLED, State.IDLE) and not rig.status.contact
+        assert rig.node.trigger_activate() is TransitionCallbackReturn.SUCCESS
+        assert not rig.node._stepping.locked(), "once tared, the rest is the operator's"
+
+
 def test_a_step_that_is_deactivated_is_held(ros_env: dict[str, str]) -> None:
     with node_rig() as rig:
         rig.operator.meet()
@@ -230,7 +256,7 @@ def test_a_transition_that_fails_half_way_leaves_no_bridge_behind(ros_env: dict[
 def started(environment: dict[str, str], port: int) -> "subprocess.Popen[str]":
     """The node in a process of its own, without a robot."""
     words = ["-p", f"controller_host:={LOCALHOST}", "-p", f"host:={LOCALHOST}", "-p", f"port:={port}"]
-    command = [sys.executable, "-m", "iiwa_bridge.ros.robot_node", "--ros-args", *words]
+    command = [sys.executable, "-m", "iiwa_bridge.ros.bridge_node", "--ros-args", *words]
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 

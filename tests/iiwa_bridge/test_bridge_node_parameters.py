@@ -1,4 +1,4 @@
-"""Each parameter of the robot node is described, bounded, and reaches the configuration of the bridge."""
+"""Each parameter of the nodes is described, bounded, and reaches the configuration."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,24 +9,37 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not installed: run `make s
 
 from iiwa_bridge.config import BridgeConfig  # noqa: E402
 from iiwa_bridge.errors import IiwaBridgeError  # noqa: E402
-from iiwa_bridge.ros.parameters import SETTINGS, NodeConfig, changed, declare, value_at  # noqa: E402
+from iiwa_bridge.orders import Touch  # noqa: E402
+from iiwa_bridge.ros.parameters import (  # noqa: E402
+    FIRST_CONTACT,
+    SETTINGS,
+    SIMULATION,
+    NodeConfig,
+    Setting,
+    changed,
+    declare,
+    declare_simulation,
+    value_at,
+)
+from iiwa_bridge.simulation.simulated_robot import SimulationConfig  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 pytestmark = pytest.mark.ros
-OTHERS = {"config": "", "watch_frames": True, "autostart": True}
+OTHERS = {"config", "watch_frames", "autostart", "ready_on_start"}
 
 Declare = Callable[..., tuple[Node, NodeConfig]]
+Begin = Callable[..., Node]
 
 
 @pytest.fixture
-def declared(ros_env: dict[str, str]) -> Iterator[Declare]:
-    """Declare on a node that was started with these parameters."""
+def started(ros_env: dict[str, str]) -> Iterator[Begin]:
+    """Start a node with these parameters."""
     nodes: list[Node] = []
 
-    def begin(**parameters: object) -> tuple[Node, NodeConfig]:
+    def begin(**parameters: object) -> Node:
         rclpy.init(args=["--ros-args", *(word for k, v in parameters.items() for word in ("-p", f"{k}:={v}"))])
         nodes.append(Node("declares"))
-        return nodes[-1], declare(nodes[-1])
+        return nodes[-1]
 
     yield begin
     for node in nodes:
@@ -34,32 +47,39 @@ def declared(ros_env: dict[str, str]) -> Iterator[Declare]:
     rclpy.try_shutdown()
 
 
-def another(name: str) -> object:
+@pytest.fixture
+def declared(started: Begin) -> Declare:
+    """Declare the bridge node's parameters on a node that was started with these."""
+
+    def begin(**parameters: object) -> tuple[Node, NodeConfig]:
+        node = started(**parameters)
+        return node, declare(node)
+
+    return begin
+
+
+def another(setting: Setting, base: object) -> object:
     """A value that the parameter may have and has not by default."""
-    (setting,) = (each for each in SETTINGS if each.name == name)
-    default = value_at(BridgeConfig(), setting.place)
+    default = value_at(base, setting.place)
+    if isinstance(default, bool):
+        return not default
     if setting.low is None or setting.high is None:
-        return "10.0.0.7" if name.endswith("host") else f"/tmp/{name}.yaml"
+        return "10.0.0.7" if setting.name.endswith("host") else f"/tmp/{setting.name}.yaml"
     if isinstance(default, int):
         return default + 1
     return round(0.5 * (setting.low + default) if default > setting.low else 0.5 * setting.high, 6)
 
 
-def test_every_parameter_reaches_its_place_and_no_other(declared: Declare) -> None:
-    given = {setting.name: another(setting.name) for setting in SETTINGS}
-    _, config = declared(**given, watch_frames=False, autostart=False)
-    for setting in SETTINGS:
-        found = value_at(config.bridge, setting.place)
+def check_reached(settings: tuple[Setting, ...], config: object, base: object, given: dict[str, object]) -> None:
+    for setting in settings:
+        found = value_at(config, setting.place)
         assert (str(found) if isinstance(found, Path) else found) == given[setting.name], setting.name
-        assert found != value_at(BridgeConfig(), setting.place), setting.name
-    assert len({setting.place for setting in SETTINGS}) == len(SETTINGS)
-    assert (config.watch_frames, config.autostart) == (False, False)
+        assert found != value_at(base, setting.place), setting.name
+    assert len({setting.place for setting in settings}) == len(settings)
 
 
-def test_every_parameter_is_described_and_every_number_bounded(declared: Declare) -> None:
-    node, config = declared()
-    assert config == NodeConfig(BridgeConfig(), True, True)
-    names = {setting.name for setting in SETTINGS} | OTHERS.keys()
+def check_declared(node: Node, names: set[str]) -> None:
+    """Each is described and read only, and each number bounded."""
     assert names <= set(node._parameters)
     for name in names:
         descriptor = node.describe_parameter(name)
@@ -68,6 +88,41 @@ def test_every_parameter_is_described_and_every_number_bounded(declared: Declare
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
         assert len(ranges) == (isinstance(value, int | float) and not isinstance(value, bool)), name
         assert all(each.from_value <= value <= each.to_value for each in ranges), name
+
+
+def test_every_parameter_reaches_its_place_and_no_other(declared: Declare) -> None:
+    given = {setting.name: another(setting, BridgeConfig()) for setting in SETTINGS}
+    _, config = declared(**given, watch_frames=False, autostart=False)
+    check_reached(SETTINGS, config.bridge, BridgeConfig(), given)
+    assert (config.watch_frames, config.autostart, config.first_contact) == (False, False, None)
+
+
+def test_every_parameter_is_described_and_every_number_bounded(declared: Declare) -> None:
+    node, config = declared()
+    assert config == NodeConfig(BridgeConfig(), True, True, None)
+    check_declared(node, {setting.name for setting in (*SETTINGS, *FIRST_CONTACT)} | OTHERS)
+
+
+def test_the_first_contact_of_a_simulation_is_where_the_parameters_say(declared: Declare) -> None:
+    _, config = declared(controller_host="127.0.0.1", ready_on_start=True, start_x=0.06, start_y=-0.04, start_force=1.5)
+    assert config.first_contact == Touch(0.06, -0.04, 1.5)
+
+
+def test_without_an_operator_no_probe_goes_to_where_a_robot_may_be(declared: Declare) -> None:
+    with pytest.raises(IiwaBridgeError, match=r"ready_on_start with the controller 192\.170\.10\.2; expected"):
+        declared(ready_on_start=True)
+
+
+def test_every_parameter_of_the_simulated_robot_reaches_its_place(started: Begin) -> None:
+    given = {setting.name: another(setting, SimulationConfig()) for setting in SIMULATION}
+    config = declare_simulation(started(**given))
+    check_reached(SIMULATION, config, SimulationConfig(), given)
+
+
+def test_every_parameter_of_the_simulated_robot_is_described_and_bounded(started: Begin) -> None:
+    node = started()
+    assert declare_simulation(node) == SimulationConfig()
+    check_declared(node, {setting.name for setting in SIMULATION})
 
 
 def test_what_the_file_says_is_the_default_and_a_parameter_is_put_over_it(declared: Declare, tmp_path: Path) -> None:

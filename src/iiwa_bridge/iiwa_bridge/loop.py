@@ -19,10 +19,6 @@ from iiwa_bridge.control.probe_controller import Outcome, ProbeController
 from iiwa_bridge.description.layout import load_layout
 from iiwa_bridge.description.probe import load_probe
 from iiwa_bridge.errors import CommandError, IiwaBridgeError
-
-# The node still runs on the kinematic loop, by the name that it had here.
-from iiwa_bridge.kinematic_loop import BridgeLoop as BridgeLoop
-from iiwa_bridge.kinematic_loop import LoopConfig as LoopConfig
 from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.kinematics.inverse import DifferentialInverse
 from iiwa_bridge.kinematics.servo import pose_error

@@ -1,15 +1,19 @@
-"""Parameters of the robot node: what each is, what it may be, and where in the configuration of the bridge it goes."""
+"""Parameters of the nodes: what each is, what it may be, and where in the configuration it goes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
 from iiwa_bridge.config import BridgeConfig, load_config
 from iiwa_bridge.errors import IiwaBridgeError
+from iiwa_bridge.orders import Touch
+from iiwa_bridge.simulation.simulated_robot import SimulationConfig
+
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,9 @@ class Setting:
 
     Attributes:
         name: of the parameter.
-        place: in ``BridgeConfig``, names and indices with dots between them.
+        place: in the configuration, names and indices with dots between them.
         description: for the operator, with the unit.
-        low: least value of a number; None: a text.
+        low: least value of a number; None: a text, or yes or no.
         high: greatest value of a number.
     """
 
@@ -55,20 +59,43 @@ SETTINGS = (
     Setting("command_age", "monitor.command_age", "of the last command, above which it stops [s]", 0.02, 2.0),
 )
 
+FIRST_CONTACT = (
+    Setting("start_x", "x", "with ready_on_start: of the first contact, in the patient frame [m]", -0.14, 0.14),
+    Setting("start_y", "y", "with ready_on_start: of the first contact, in the patient frame [m]", -0.10, 0.10),
+    Setting("start_force", "contact_force", "with ready_on_start: of the first contact [N]", 0.1, 2.0),
+)
+
+SIMULATION = (
+    Setting("plant", "plant", "simulated arm, by its name in the entry-point group iiwa_bridge.arms"),
+    Setting("client_host", "client.0", "address of the bridge"),
+    Setting("client_port", "client.1", "port of the bridge", 1024, 65535),
+    Setting("host", "address.0", "address to listen on"),
+    Setting("port", "address.1", "port to listen on and to send from", 1024, 65535),
+    Setting("subject", "subject", "who lies under the probe, index in the cohort", 0, 10**6),
+    Setting("seed", "seed", "of the cohort, the patient's motion and the sensors' noise", 0, 2**31 - 1),
+    Setting("breathing", "breathing", "the patient breathes"),
+    Setting("movement", "movement", "the patient moves once towards the probe"),
+    Setting("layout", "layout", "file of the layout; empty: the one that comes along"),
+    Setting("probe", "probe", "file of the probe; empty: the one that comes along"),
+    Setting("patience", "patience", "0: real time; above: wait so long for each answer [s]", 0.0, 1.0),
+)
+
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """Of the robot node.
+    """Of the bridge node.
 
     Attributes:
         bridge: of the bridge behind it.
         watch_frames: a step needs frames on /us/image_raw that are not too old.
         autostart: configure and activate without a lifecycle manager; enabling is left to the operator.
+        first_contact: for simulations: tare, enable and touch here without an operator; None: left to the operator.
     """
 
     bridge: BridgeConfig
     watch_frames: bool
     autostart: bool
+    first_contact: Touch | None
 
 
 def value_at(config: object, place: str) -> Any:
@@ -95,31 +122,58 @@ def changed(config: Any, values: Mapping[str, object]) -> Any:
 
 
 def declare(node: Node) -> NodeConfig:
-    """Declare the parameters of a node and read them; what a file of ``config`` says is the default of the others.
+    """Declare the parameters of the bridge node and read them; what a file of ``config`` says is the default of others.
 
     Raises:
         IiwaBridgeError: the file or the values are no configuration.
     """
     words = "YAML file of the bridge's configuration (docs/bridge.md); empty: defaults"
     file = node.declare_parameter("config", "", _described(words)).value
-    base = load_config(Path(file)) if file else BridgeConfig()
+    bridge = _declared(node, SETTINGS, load_config(Path(file)) if file else BridgeConfig(), file)
+    frames = _described("a step is held where the last frame on /us/image_raw is older than frame_age")
+    start = _described("configure and activate by itself; enabling is left to the operator")
+    ready = _described("for simulations alone: tare, enable and touch the skin without an operator")
+    wanted = node.declare_parameter("ready_on_start", False, ready).value
+    touch = _declared(node, FIRST_CONTACT, Touch(0.0, 0.0, 1.0))
+    if wanted and not _is_here(bridge.controller[0]):
+        raise IiwaBridgeError(
+            f"ready_on_start with the controller {bridge.controller[0]}; expected a simulation at 127.0.0.1: "
+            "no probe goes to a person without an operator"
+        )
+    return NodeConfig(
+        bridge,
+        watch_frames=node.declare_parameter("watch_frames", True, frames).value,
+        autostart=node.declare_parameter("autostart", True, start).value,
+        first_contact=touch if wanted else None,
+    )
+
+
+def declare_simulation(node: Node) -> SimulationConfig:
+    """Declare the parameters of the simulated robot's node and read them."""
+    return _declared(node, SIMULATION, SimulationConfig())
+
+
+def _declared(node: Node, settings: tuple[Setting, ...], base: Config, file: str = "") -> Config:
+    """A configuration with what the parameters say put over what is there, which may have come from a file."""
     values: dict[str, object] = {}
-    for setting in SETTINGS:
+    for setting in settings:
         default = value_at(base, setting.place)
-        if setting.low is None:
+        if setting.low is not None:
+            _check_range(setting, default, file)
+            values[setting.place] = node.declare_parameter(setting.name, default, _ranged(setting, default)).value
+        elif isinstance(default, bool):
+            values[setting.place] = node.declare_parameter(setting.name, default, _described(setting.description)).value
+        else:
             text = node.declare_parameter(setting.name, str(default or ""), _described(setting.description)).value
             is_file = setting.name in ("layout", "probe")
             values[setting.place] = (Path(text) if text else None) if is_file else text
-        else:
-            _check_range(setting, default, file)
-            values[setting.place] = node.declare_parameter(setting.name, default, _ranged(setting, default)).value
-    frames = _described("a step is held where the last frame on /us/image_raw is older than frame_age")
-    start = _described("configure and activate by itself; enabling is left to the operator")
-    return NodeConfig(
-        changed(base, values),
-        watch_frames=node.declare_parameter("watch_frames", True, frames).value,
-        autostart=node.declare_parameter("autostart", True, start).value,
-    )
+    config: Config = changed(base, values)
+    return config
+
+
+def _is_here(host: str) -> bool:
+    """Whether an address is of this machine alone, where no robot is."""
+    return host == "localhost" or host.startswith("127.")
 
 
 def _check_range(setting: Setting, default: float, file: str) -> None:

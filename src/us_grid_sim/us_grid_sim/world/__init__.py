@@ -1,1 +1,1 @@
-"""Plants: what the bridge drives where there is no robot. They satisfy ``iiwa_bridge.types.Plant`` by their shape."""
+"""Simulated arms over a virtual back. They satisfy ``iiwa_bridge.robot.ArmPlant`` by their shape."""

@@ -1,0 +1,56 @@
+"""What every node's main does: start, spin, end cleanly on SIGINT and SIGTERM, say an error in one line.
+
+us_grid_sim has the same for its nodes and for us_nav_agent's; this package and that one never import each other.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+import rclpy
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.node import Node
+
+from iiwa_bridge.errors import IiwaBridgeError
+from iiwa_bridge.ros.shutdown import until_shutdown
+
+
+class RunningNode(Protocol):
+    """What ``run`` needs of a node beside rclpy's Node."""
+
+    finished: bool
+    """Whether the node has nothing more to do."""
+    exit_code: int
+    """0 where all went well."""
+
+    def close(self) -> None:
+        """Give back what the node holds."""
+        ...
+
+
+def run(make: Callable[[], Node], threads: int) -> int:
+    """Spin a node until it has finished or a signal comes; returns the exit status.
+
+    Args:
+        make: makes the node, which satisfies RunningNode; its IiwaBridgeError is the user's to mend: one line, 1.
+        threads: of the executor.
+    """
+    rclpy.init()
+    node = None
+    code = 0
+    try:
+        with until_shutdown():
+            node = make()
+            executor = MultiThreadedExecutor(threads)
+            executor.add_node(node)
+            while rclpy.ok() and not node.finished:
+                executor.spin_once(timeout_sec=0.1)
+            code = node.exit_code
+    except IiwaBridgeError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        code = 1
+    finally:
+        if node is not None:
+            node.close()
+        rclpy.try_shutdown()
+    return code

@@ -1,0 +1,61 @@
+"""The simulated robot as a node, for launch files: the bridge finds it over FRI, as it finds the robot."""
+
+import sys
+
+from rclpy.node import Node
+
+from iiwa_bridge.errors import IiwaBridgeError
+from iiwa_bridge.ros.parameters import declare_simulation
+from iiwa_bridge.ros.running import run
+from iiwa_bridge.simulation.simulated_robot import SimulatedRobot
+
+_LOOK = 0.1
+"""Between two looks at the session [s]."""
+
+
+class SimulationNode(Node):
+    """Says what becomes of the session; it has no topics, since a robot has none.
+
+    Raises:
+        IiwaBridgeError: the plant cannot be made, or the port is taken.
+    """
+
+    finished = False
+    exit_code = 0
+
+    def __init__(self) -> None:
+        super().__init__("robot_simulation")
+        self.config = declare_simulation(self)
+        self.create_timer(_LOOK, self._look)
+        self._robot: SimulatedRobot | None = SimulatedRobot(self.config)
+        host, port = self.config.client
+        self.get_logger().info(f"plant {self.config.plant}, for the bridge at {host}:{port}")
+        # Last of all: what goes wrong after it would leave the robot's thread behind.
+        self._robot.__enter__()
+
+    def _look(self) -> None:
+        robot = self._robot
+        if robot is None:
+            return
+        for line in robot.look():
+            self.get_logger().info(line)
+        self.finished = not robot.running
+
+    def close(self) -> None:
+        """End the session; the bridge hears nothing any more."""
+        robot, self._robot = self._robot, None
+        try:
+            if robot is not None:
+                robot.close()
+        except IiwaBridgeError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            self.exit_code = 1
+
+
+def main() -> None:
+    """Run the node."""
+    sys.exit(run(SimulationNode, threads=1))
+
+
+if __name__ == "__main__":
+    main()
