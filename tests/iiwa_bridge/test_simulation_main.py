@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
-from iiwa_bridge.robot import ArmPlant
+from iiwa_bridge.robot import ArmPlant, ArmState, Array
 from iiwa_bridge.simulation import plants
 from iiwa_bridge.simulation.main import address, main, parse
 from iiwa_bridge.simulation.plants import GROUP, ArmSetup
@@ -32,10 +32,21 @@ def make_broken(setup: ArmSetup) -> ArmPlant:
     raise ValueError("no back today")
 
 
+def make_failing(setup: ArmSetup) -> ArmPlant:
+    """A plant that fails at its first step."""
+
+    class Failing(RigidArm):
+        def step(self, torque: Array, duration: float) -> ArmState:
+            raise ValueError("the arm has run away")
+
+    flat = Skin(np.zeros((2, 2)), np.full((2, 2), 1e3), 1000.0, (-0.2, -0.2), 0.4)
+    return Failing(setup.model, Patient(flat, setup.patient))
+
+
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = [EntryPoint(name, f"{__name__}:make_{name}", GROUP) for name in ("flat", "broken")]
-    loaded = {"flat": make_flat, "broken": make_broken}
+    entries = [EntryPoint(name, f"{__name__}:make_{name}", GROUP) for name in ("flat", "broken", "failing")]
+    loaded = {"flat": make_flat, "broken": make_broken, "failing": make_failing}
     monkeypatch.setattr(EntryPoint, "load", lambda self: loaded[self.name])
     monkeypatch.setattr(plants, "entry_points", lambda group: entries if group == GROUP else [])
 
@@ -56,11 +67,12 @@ def test_a_plant_is_made_as_the_command_line_asks_and_the_session_is_told(capsys
 @pytest.mark.parametrize(
     ("plant", "said"),
     [
-        ("robot", 'no simulated arm "robot"; installed are broken, flat'),
+        ("robot", 'no simulated arm "robot"; installed are broken, failing, flat'),
         ("broken", 'simulated arm "broken" cannot be made: no back today'),
+        ("failing", "the simulated robot has failed: the arm has run away"),
     ],
 )
-def test_a_plant_that_cannot_be_made_is_an_error_of_one_line(
+def test_a_plant_that_cannot_be_made_or_that_fails_is_an_error_of_one_line(
     plant: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(plant) == 1

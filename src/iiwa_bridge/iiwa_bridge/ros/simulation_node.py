@@ -20,11 +20,10 @@ class SimulationNode(Node):
         IiwaBridgeError: the plant cannot be made, or the port is taken.
     """
 
-    finished = False
-    exit_code = 0
-
     def __init__(self) -> None:
         super().__init__("robot_simulation")
+        self.finished = False
+        self.exit_code = 0
         self.config = declare_simulation(self)
         self.create_timer(_LOOK, self._look)
         self._robot: SimulatedRobot | None = SimulatedRobot(self.config)
@@ -39,7 +38,9 @@ class SimulationNode(Node):
             return
         for line in robot.look():
             self.get_logger().info(line)
-        self.finished = not robot.running
+        if not robot.running:
+            self.close()
+            self.finished = True
 
     def close(self) -> None:
         """End the session; the bridge hears nothing any more."""
@@ -54,7 +55,7 @@ class SimulationNode(Node):
 
 def main() -> None:
     """Run the node."""
-    sys.exit(run(SimulationNode, threads=1))
+    sys.exit(run(SimulationNode, threads=2))
 
 
 if __name__ == "__main__":
