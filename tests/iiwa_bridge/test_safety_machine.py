@@ -22,6 +22,7 @@ EXPECTED = {
     E.ENABLE: "             enab ---- ---- ---- ---- ---- ---- ----",
     E.DISABLE: "            ---- idle ---- ---- ---- ---- ---- ----",
     E.STEP: "               ---- appr ---- step ---- ---- ---- ----",
+    E.HOLD: "               ---- enab enab cont cont ---- ---- ----",
     E.RETRACT: "            ---- retr retr retr retr ---- ---- ----",
     E.TARE: "               idle enab ---- ---- ---- ---- ---- ----",
     E.CLEAR: "              ---- ---- ---- ---- ---- ---- ---- idle",

@@ -6,7 +6,7 @@ The loop runs in the client's process (``fri.client_process``); nothing that han
 import pickle
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 from iiwa_bridge.config import BridgeConfig
@@ -20,7 +20,7 @@ from iiwa_bridge.safety.machine import Event, State
 from iiwa_bridge.types import StepCommand
 
 _LONGEST_REASON = 500
-"""Of a stop [characters]; an order has a longest length."""
+"""[characters]; an order has a longest length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,11 @@ class _Served:
         return command
 
 
+def _content(order: Order) -> bytes:
+    """An order as it goes to the process."""
+    return pickle.dumps(replace(order, reason=order.reason[:_LONGEST_REASON]))
+
+
 @dataclass(frozen=True)
 class _MakeServed:
     """Makes the loop in its process; this is what goes there."""
@@ -132,6 +137,10 @@ class Bridge:
         """Leave the fault, after its cause is gone."""
         return self._order(Event.CLEAR)
 
+    def hold(self, reason: str) -> int:
+        """End a step or an approach where the probe is, without a fault; in contact it keeps its force."""
+        return self._order(Event.HOLD, reason=reason)
+
     def retract(self) -> int:
         """Lift the probe from the skin; ends when it is lifted."""
         return self._order(Event.RETRACT)
@@ -164,7 +173,7 @@ class Bridge:
         controller stops the robot by itself. A loop that hangs gives no answers either.
         """
         try:
-            self._process.order(pickle.dumps(Order(0, Event.STOP, reason=reason[:_LONGEST_REASON])))
+            self._process.order(_content(Order(0, Event.STOP, reason=reason)))
         except FriProcessError:
             self._process.stop()
 
@@ -206,7 +215,7 @@ class Bridge:
         """End the client's process and wait for its end; the controller stops the robot for want of answers."""
         self._process.close()
 
-    def _order(self, event: Event, aim: StepCommand | Touch | None = None) -> int:
+    def _order(self, event: Event, aim: StepCommand | Touch | None = None, reason: str = "") -> int:
         """Send an order; its number.
 
         Raises:
@@ -215,7 +224,7 @@ class Bridge:
         with self._lock:
             self._number += 1
             number = self._number
-        self._process.order(pickle.dumps(Order(number, event, aim)))
+        self._process.order(_content(Order(number, event, aim, reason)))
         return number
 
     def __enter__(self) -> "Bridge":

@@ -30,7 +30,7 @@ class Order:
         number: by which its end is told.
         event: what is asked for, one of the operator's events of the state machine.
         aim: of a STEP: where to.
-        reason: of a STOP.
+        reason: of a STOP or a HOLD.
     """
 
     number: int

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -49,6 +48,8 @@ _RETRACT_TIMEOUT = DEADLINES[State.RETRACTING] + 2.0
 _ORDER_TIMEOUT = 2.0
 """Of an order that is done in a cycle [s]."""
 _MOVING = (State.APPROACHING, State.STEPPING)
+_CANCELLED = "cancelled; the probe is held where it is"
+_DEACTIVATED = "the bridge was deactivated; the probe is held where it is"
 
 
 class BridgeNode(LifecycleNode):
@@ -252,7 +253,7 @@ class BridgeNode(LifecycleNode):
 
         def look(status: BridgeStatus) -> None:
             if not self._active and status.machine in _MOVING:
-                self._hold(bridge)
+                bridge.hold(_DEACTIVATED)
 
         def send(order: Callable[[], int]) -> OrderEnd:
             if not self._active:
@@ -276,13 +277,12 @@ class BridgeNode(LifecycleNode):
         bridge, goal = self._bridge, handle.request
         if bridge is None or not self._active:
             return OrderEnd(0, False, True, "the bridge is not active: configure and activate it")
-        told, held = time.monotonic(), ""
+        told = time.monotonic()
 
         def look(status: BridgeStatus) -> None:
-            nonlocal told, held
+            nonlocal told
             if (handle.is_cancel_requested or not self._active) and status.machine in _MOVING:
-                held = "cancelled" if handle.is_cancel_requested else "the bridge was deactivated"
-                self._hold(bridge)
+                bridge.hold(_CANCELLED if handle.is_cancel_requested else _DEACTIVATED)
             if time.monotonic() - told > _FEEDBACK_PERIOD and status.pose is not None:
                 told = time.monotonic()
                 feedback = StepProbe.Feedback()
@@ -295,29 +295,11 @@ class BridgeNode(LifecycleNode):
                 bridge.frame(self._frame)
                 self._frames_matter = True
             step = StepCommand(goal.dx, goal.dy, goal.contact_force)
-            end = self._end_of(lambda: bridge.step(step), _STEP_TIMEOUT, look)
-            return self._as_held(end, held)
+            return self._end_of(lambda: bridge.step(step), _STEP_TIMEOUT, look)
         except IiwaBridgeError as error:
             return OrderEnd(0, False, True, str(error))
         finally:
             self._let_be(bridge)
-
-    def _as_held(self, end: OrderEnd, held: str) -> OrderEnd:
-        """The end of a step that was held, by why it was; a fault that came first keeps its own reason."""
-        status = self._status()
-        stopped = status is None or bool(status.reasons or status.failure)
-        if not held or end.reached or stopped:
-            return end
-        return replace(end, reason=f"{held}; the probe is held where it is")
-
-    def _hold(self, bridge: Bridge) -> None:
-        """End a motion where the probe is, without a fault.
-
-        The machine has no order for that, but its monitor has a rule: a motion is held while frames matter and none
-        is known.
-        """
-        self._frames_matter = False
-        bridge.frame(math.nan)
 
     def _let_be(self, bridge: Bridge) -> None:
         """No step is under way: frames do not matter."""

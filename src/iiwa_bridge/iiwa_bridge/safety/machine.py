@@ -32,6 +32,7 @@ class Event(Enum):
     ENABLE = "enable"
     DISABLE = "disable"
     STEP = "step"
+    HOLD = "hold"
     RETRACT = "retract"
     TARE = "tare"
     CLEAR = "clear"
@@ -99,12 +100,14 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     State.ENABLED: {
         Event.DISABLE: State.IDLE,
         Event.STEP: State.APPROACHING,
+        Event.HOLD: State.ENABLED,
         Event.RETRACT: State.RETRACTING,
         Event.TARE: State.ENABLED,
         Event.VIOLATION_HOLD: State.ENABLED,
         **_STOPS,
     },
     State.APPROACHING: {
+        Event.HOLD: State.ENABLED,
         Event.RETRACT: State.RETRACTING,
         Event.CONTACT: State.IN_CONTACT,
         Event.LOST_CONTACT: State.RETRACTING,
@@ -114,12 +117,14 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     },
     State.IN_CONTACT: {
         Event.STEP: State.STEPPING,
+        Event.HOLD: State.IN_CONTACT,
         Event.RETRACT: State.RETRACTING,
         Event.LOST_CONTACT: State.RETRACTING,
         Event.VIOLATION_HOLD: State.IN_CONTACT,
         **_STOPS,
     },
     State.STEPPING: {
+        Event.HOLD: State.IN_CONTACT,
         Event.RETRACT: State.RETRACTING,
         Event.STEP_DONE: State.IN_CONTACT,
         Event.LOST_CONTACT: State.RETRACTING,
@@ -153,9 +158,9 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
 _INSTEAD: Mapping[State, str] = {
     State.IDLE: "enable first",
     State.ENABLED: "disable, or step",
-    State.APPROACHING: "wait for contact, or retract",
+    State.APPROACHING: "wait for contact, hold, or retract",
     State.IN_CONTACT: "step, or retract",
-    State.STEPPING: "wait for the end of the step, or retract",
+    State.STEPPING: "wait for the end of the step, hold, or retract",
     State.RETRACTING: "wait until the probe is retracted",
     State.FAULT_RETRACTING: "wait until the probe is retracted, or stop",
     State.FAULT: "clear the fault first",
@@ -166,7 +171,7 @@ _BY_REACTION = {
     Reaction.STOP: Event.VIOLATION_STOP,
 }
 _TO_FAULT = frozenset({State.FAULT, State.FAULT_RETRACTING})
-_EXPLAINED = frozenset(_STOPS) | {Event.VIOLATION_HOLD, Event.TIMEOUT, Event.LOST_CONTACT, Event.RETRACT}
+_EXPLAINED = frozenset(_STOPS) | {Event.VIOLATION_HOLD, Event.TIMEOUT, Event.LOST_CONTACT, Event.HOLD, Event.RETRACT}
 """What ends a motion early, so that the operator is told why."""
 
 
