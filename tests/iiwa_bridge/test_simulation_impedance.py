@@ -49,6 +49,15 @@ def test_a_wrench_stretches_the_spring_of_its_own_axis(wrench: list[float], twis
     assert stretched == pytest.approx(twist, abs=3e-5)
 
 
+def test_what_the_control_reads_of_the_arm_in_one_pass_is_what_it_reads_by_itself() -> None:
+    arm, q = Arm(), LAYOUT.start + 0.1
+    pose, jacobian = arm.look(q)
+    arm.look(LAYOUT.start)
+    assert np.array_equal(pose, ARM.pose(q)), "and it stays as it was"
+    assert jacobian == pytest.approx(ARM.jacobian(q), abs=1e-12)
+    assert arm.agility(q) @ ARM.mass_matrix(q) == pytest.approx(np.eye(7), abs=1e-9)
+
+
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 10_000), ratio=st.floats(0.1, 1.0))
 def test_every_mode_of_the_damping_has_its_ratio(seed: int, ratio: float) -> None:
@@ -56,8 +65,9 @@ def test_every_mode_of_the_damping_has_its_ratio(seed: int, ratio: float) -> Non
     rng = np.random.default_rng(seed)
     root = rng.normal(size=(6, 6))
     mass, stiffness = root @ root.T + np.eye(6), rng.uniform(100.0, 3000.0, 6)
-    damping = cartesian_damping(mass, stiffness, ratio)
-    agility = np.linalg.inv(mass)
+    agility: Array = np.linalg.inv(mass)
+    found, damping = cartesian_damping(agility, stiffness, ratio)
+    assert found == pytest.approx(mass, rel=1e-8, abs=1e-8)
     system = np.block([[np.zeros((6, 6)), np.eye(6)], [-agility * stiffness, -agility @ damping]])
     poles = np.linalg.eigvals(system)
     assert -poles.real / np.abs(poles) == pytest.approx(np.full(12, ratio), abs=1e-4)

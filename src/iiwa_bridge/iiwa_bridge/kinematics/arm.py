@@ -93,6 +93,11 @@ class Arm:
         inertia: Array = pinocchio.crba(self._model, self._data, q).copy()
         return inertia
 
+    def agility(self, q: Array) -> Array:
+        """Inverse of the mass matrix (7, 7) [1/(kg m^2)], without the mass matrix (Carpentier 2018)."""
+        inverse: Array = pinocchio.computeMinverse(self._model, self._data, q).copy()
+        return inverse
+
     def gravity(self, q: Array) -> Array:
         """Torque that holds the arm against gravity (7,) [N m]."""
         torque: Array = pinocchio.computeGeneralizedGravity(self._model, self._data, q).copy()

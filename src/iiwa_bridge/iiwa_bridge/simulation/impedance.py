@@ -29,6 +29,7 @@ _FILM = 0.01
 """Speed at which Coulomb friction has come up to 0.76 of its value, at least [rad/s]."""
 _CALM = 5.0
 """A joint's friction changes its speed by no more than one part in so many in a tick, so that it does not chatter."""
+_UNITY = np.eye(JOINTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,16 +71,24 @@ class ImpedanceConfig:
             raise SimulationError(f"impedance: friction is {self.friction} N m; expected at least 0")
 
 
-def cartesian_damping(mass: Array, stiffness: Array, ratio: float) -> Array:
-    """Damping (6, 6) of a mass matrix (6, 6) on springs along its axes (6,), each mode of this damping ratio.
+def cartesian_damping(agility: Array, stiffness: Array, ratio: float) -> tuple[Array, Array]:
+    """Mass and damping on springs along the axes of a probe, each mode of this damping ratio.
 
-    Q sqrt(B) Q^T is the geometric mean of mass and springs, S sqrt(S^-1 L S^-1) S with S^2 = K: one root of a matrix
-    instead of two factorisations.
+    One factorisation gives both: with S^2 = K and S L^-1 S = T G T^T, L is S T G^-1 T^T S, and Q sqrt(B) Q^T, which is
+    the geometric mean of L and K, is S T G^-1/2 T^T S.
+
+    Args:
+        agility: inverse of the mass matrix (6, 6).
+        stiffness: of the springs (6,).
+        ratio: of each mode.
+
+    Returns:
+        Mass matrix (6, 6) and damping (6, 6).
     """
     root = np.sqrt(stiffness)
-    scale = np.outer(root, root)
-    modes, turn = np.linalg.eigh(mass / scale)
-    return np.asarray(scale * (turn * (2.0 * ratio * np.sqrt(np.maximum(modes, 0.0)))).dot(turn.T))
+    values, turn = np.linalg.eigh(agility * np.outer(root, root))
+    shape = root[:, np.newaxis] * turn
+    return (shape / values).dot(shape.T), (shape * (2.0 * ratio / np.sqrt(values))).dot(shape.T)
 
 
 class _Posture:
@@ -93,16 +102,14 @@ class _Posture:
         film: speed at which each joint's friction has come up (7,) [rad/s].
     """
 
-    def __init__(self, arm: Arm, q: Array, config: ImpedanceConfig) -> None:
-        jacobian, self.mass = arm.jacobian(q), arm.mass_matrix(q)
-        agility = np.linalg.inv(self.mass)
+    def __init__(self, arm: Arm, q: Array, config: ImpedanceConfig, stiffness: Array) -> None:
+        jacobian, agility, self.mass = arm.jacobian(q), arm.agility(q), arm.mass_matrix(q)
         pull = jacobian.dot(agility)
-        probe_mass = np.linalg.inv(pull.dot(jacobian.T))
-        self.damping = cartesian_damping(probe_mass, np.array(config.stiffness), config.damping_ratio)
-        projector = np.eye(JOINTS) - jacobian.T.dot(probe_mass).dot(pull)
+        probe_mass, self.damping = cartesian_damping(pull.dot(jacobian.T), stiffness, config.damping_ratio)
+        projector = _UNITY - jacobian.T.dot(probe_mass).dot(pull)
         # With one joint to spare all rows of the projector lie along the motion that leaves the probe where it is.
         idle = projector[projector.diagonal().argmax()]
-        idle_mass = idle.dot(self.mass).dot(idle) / idle.dot(idle)
+        idle_mass = float(idle.dot(self.mass).dot(idle) / idle.dot(idle))
         self.spring = config.posture_stiffness * projector
         self.damper = 2.0 * config.damping_ratio * math.sqrt(config.posture_stiffness * idle_mass) * projector
         self.film = np.maximum(_FILM, _CALM * config.friction * TICK * agility.diagonal())
@@ -138,7 +145,7 @@ class ImpedanceCell:
         if control not in (ControlMode.CARTESIAN_IMPEDANCE, ControlMode.POSITION):
             raise SimulationError(f"control mode {control.name} is not simulated; CARTESIAN_IMPEDANCE or POSITION is")
         soft = control is ControlMode.CARTESIAN_IMPEDANCE
-        posture = _Posture(self._arm, self._state.position, self._config)
+        posture = _Posture(self._arm, self._state.position, self._config, self._stiffness)
         target = self._arm.pose(command.position)
         wrench = _felt_at_probe(command.wrench)
         for _ in range(round(duration / TICK)):
