@@ -1,6 +1,7 @@
 """What the simulated arms share: their clock, and their state, of the shape of ``iiwa_bridge.robot.ArmState``."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,16 +48,15 @@ def pose_of(tool: Tool) -> Array:
     return np.array((a, b, c, x, d, e, f, y, g, h, i, z, 0.0, 0.0, 0.0, 1.0)).reshape(4, 4)
 
 
-def check_speed(tool: Tool) -> None:
-    """Refuse to go on where the arm has run away.
+def check_speed(twist: Sequence[float]) -> None:
+    """Refuse to go on where the arm has run away, by the tool's velocity and angular velocity (6,) [m/s, rad/s].
 
     Raises:
         UsGridSimError: the tool is faster than FASTEST, or its speed is no number.
     """
-    sum_of_speeds = sum(map(abs, tool.velocity)) + sum(map(abs, tool.spin))
-    if not sum_of_speeds <= FASTEST:
+    if not sum(map(abs, twist)) <= FASTEST:
         raise UsGridSimError(
-            f"arm: the tool moves at {tool.velocity} m/s and turns at {tool.spin} rad/s; expected less than "
+            f"arm: the tool moves at {twist[:3]} m/s and turns at {twist[3:]} rad/s; expected less than "
             f"{FASTEST:.0f} together: the control of its torques is unstable at {1 / TICK:.0f} Hz"
         )
 
@@ -73,14 +73,14 @@ def ticks_of(duration: float) -> int:
     return ticks
 
 
-def checked(values: Array, joints: int, what: str) -> list[float]:
-    """The values of all joints as plain floats.
+def checked(values: Array, joints: int, what: str) -> Array:
+    """The values of all joints.
 
     Raises:
         UsGridSimError: there is not one finite number for each joint.
     """
     array = np.asarray(values, dtype=np.float64)
-    numbers: list[float] = array.tolist()
+    numbers = array.tolist()
     if array.shape != (joints,) or not all(map(math.isfinite, numbers)):
         raise UsGridSimError(f"arm: {what} is {numbers}; expected {joints} finite numbers")
-    return numbers
+    return array

@@ -81,9 +81,7 @@ class Touch(NamedTuple):
     torque: Vector
 
 
-_Dent = tuple[float, float, float, float, float, float, float]
-"""Where a sphere touches, in the patient frame: force of its spring [N], outward normal (x, y, z), its foot seen from
-the tool's origin (x, y, z) [m]."""
+_Pair = tuple[Vector, Vector]
 NOTHING = Touch((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
 
@@ -102,53 +100,52 @@ class Contact:
 
     def touch(self, tool: Tool, time: float) -> Touch:
         """Force and torque on the probe at ``time`` [s], tool and answer in ``world``."""
+        to_patient = self._to_patient
+        (ax, _, bx), (ay, _, by), (az, _, bz) = tool.rotation
+        touch = self._pressed(
+            rotated(to_patient, minus(tool.origin, self._origin)),
+            (rotated(to_patient, (ax, ay, az)), rotated(to_patient, (bx, by, bz))),
+            (rotated(to_patient, tool.velocity), rotated(to_patient, tool.spin)),
+            time,
+        )
+        if touch is NOTHING:
+            return NOTHING
+        return Touch(rotated(self._to_world, touch.force), rotated(self._to_world, touch.torque))
+
+    def touch_in_patient(self, tool: Tool, time: float) -> Touch:
+        """The same for a tool that is told in the patient frame, and so is the answer."""
+        (ax, _, bx), (ay, _, by), (az, _, bz) = tool.rotation
+        return self._pressed(tool.origin, ((ax, ay, az), (bx, by, bz)), (tool.velocity, tool.spin), time)
+
+    def _pressed(self, origin: Vector, axes: _Pair, motion: _Pair, time: float) -> Touch:
+        """What acts on a face with an origin, the axes along the array and the beam, a velocity and a spin."""
         rise, rate = self._motion.rise(time)
-        x, y, z = rotated(self._to_patient, minus(tool.origin, self._origin))
+        (x, y, z), ((ax, ay, az), (bx, by, bz)), ((ux, uy, uz), (wx, wy, wz)) = origin, axes, motion
         # Seen from the skin: a back that has risen towards the probe is a probe that has come nearer.
-        origin = (x, y, z + rise)
-        if origin[2] < self._skin.top - _REACH:
+        z, uz, touched = z + rise, uz + rate, False
+        if z < self._skin.top - _REACH:
             return NOTHING
-        dents = self._dents(origin, tool.rotation)
-        if not dents:
-            return NOTHING
-        vx, vy, vz = rotated(self._to_patient, tool.velocity)
-        spin = rotated(self._to_patient, tool.spin)
-        force, torque = self._pushed(dents, (vx, vy, vz + rate), spin)
-        return Touch(rotated(self._to_world, force), rotated(self._to_world, torque))
-
-    def _dents(self, origin: Vector, rotation: Matrix) -> list[_Dent]:
-        """Where the spheres of a probe at ``origin`` of the patient frame touch; ``rotation`` is to ``world``."""
-        (ax, _, bx), (ay, _, by), (az, _, bz) = rotation
-        ax, ay, az = rotated(self._to_patient, (ax, ay, az))
-        bx, by, bz = rotated(self._to_patient, (bx, by, bz))
-        x, y, z = origin
-        mx, my, mz = x - ROUNDING * bx, y - ROUNDING * by, z - ROUNDING * bz
-        under, force = self._skin.under, self._skin.force
-        dents = []
-        for offset in _OFFSETS:
-            cx, cy, cz = mx + offset * ax, my + offset * ay, mz + offset * az
-            height, slope_x, slope_y, give = under(cx, cy)
-            scale = 1.0 / math.sqrt(1.0 + slope_x * slope_x + slope_y * slope_y)
-            depth = ROUNDING - (height - cz) * scale
-            if depth > 0.0:
-                nx, ny, nz = slope_x * scale, slope_y * scale, -scale
-                fx, fy, fz = cx - ROUNDING * nx - x, cy - ROUNDING * ny - y, cz - ROUNDING * nz - z
-                dents.append((force(depth, give) / SPHERES, nx, ny, nz, fx, fy, fz))
-        return dents
-
-    def _pushed(self, dents: list[_Dent], velocity: Vector, spin: Vector) -> Touch:
-        """What dents do to a probe that moves against the skin; all in the patient frame."""
-        law, film = self._law, self._law.slip**2
-        (ux, uy, uz), (wx, wy, wz) = velocity, spin
+        law, film, under, force = self._law, self._law.slip**2, self._skin.under, self._skin.force
         fx = fy = fz = mx = my = mz = 0.0
-        for spring, nx, ny, nz, x, y, z in dents:
-            vx, vy, vz = ux + wy * z - wz * y, uy + wz * x - wx * z, uz + wx * y - wy * x
+        # One loop and no calls but for the skin: taken apart it costs a tenth more of each tick.
+        for offset in _OFFSETS:
+            # The sphere's middle, then its foot, seen from the origin.
+            cx, cy, cz = offset * ax - ROUNDING * bx, offset * ay - ROUNDING * by, offset * az - ROUNDING * bz
+            height, slope_x, slope_y, give = under(x + cx, y + cy)
+            scale = 1.0 / math.sqrt(1.0 + slope_x * slope_x + slope_y * slope_y)
+            depth = ROUNDING - (height - z - cz) * scale
+            if depth <= 0.0:
+                continue
+            touched = True
+            nx, ny, nz = slope_x * scale, slope_y * scale, -scale
+            cx, cy, cz = cx - ROUNDING * nx, cy - ROUNDING * ny, cz - ROUNDING * nz
+            vx, vy, vz = ux + wy * cz - wz * cy, uy + wz * cx - wx * cz, uz + wx * cy - wy * cx
             approach = -(vx * nx + vy * ny + vz * nz)
             # Where the probe leaves faster than the tissue follows, the skin lets go: it never pulls.
-            push = spring * max(1.0 + law.dissipation * approach, 0.0)
+            push = force(depth, give) / SPHERES * max(1.0 + law.dissipation * approach, 0.0)
             sx, sy, sz = vx + approach * nx, vy + approach * ny, vz + approach * nz
             drag = law.friction * push / math.sqrt(sx * sx + sy * sy + sz * sz + film)
             px, py, pz = push * nx - drag * sx, push * ny - drag * sy, push * nz - drag * sz
             fx, fy, fz = fx + px, fy + py, fz + pz
-            mx, my, mz = mx + y * pz - z * py, my + z * px - x * pz, mz + x * py - y * px
-        return Touch((fx, fy, fz), (mx, my, mz))
+            mx, my, mz = mx + cy * pz - cz * py, my + cz * px - cx * pz, mz + cx * py - cy * px
+        return Touch((fx, fy, fz), (mx, my, mz)) if touched else NOTHING

@@ -94,7 +94,7 @@ class PyBulletArm:
         Raises:
             UsGridSimError: the position does not fit the arm.
         """
-        values = checked(position, len(self._joints), "position")
+        values = checked(position, len(self._joints), "position").tolist()
         for joint, value in zip(self._joints, values, strict=True):
             self._bullet.resetJointState(self._arm, joint, value, 0.0, physicsClientId=self._client)
         self._ticks = 0
@@ -107,7 +107,7 @@ class PyBulletArm:
         Raises:
             UsGridSimError: the torques do not fit the arm, the duration is no such multiple, or the arm has run away.
         """
-        forces = checked(torque, len(self._joints), "torque")
+        forces = checked(torque, len(self._joints), "torque").tolist()
         bullet, arm, client = self._bullet, self._arm, self._client
         for _ in range(ticks_of(duration)):
             bullet.setJointMotorControlArray(
@@ -139,7 +139,7 @@ class PyBulletArm:
         # PyBullet tells the velocity of the centre of mass.
         arm = (origin[0] - center[0], origin[1] - center[1], origin[2] - center[2])
         self._tool = Tool(origin, (a[0:3], a[3:6], a[6:9]), plus(velocity, cross(spin, arm)), spin)
-        check_speed(self._tool)
+        check_speed(self._tool.velocity + spin)
         self._touch = self._contact.touch(self._tool, self._ticks * TICK)
 
     def _state(self) -> ArmState:

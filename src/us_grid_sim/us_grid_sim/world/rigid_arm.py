@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState, Array, check_speed, checked, pose_of, ticks_of
+from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState, Array, check_speed, checked, ticks_of
 from us_grid_sim.world.contact import NOTHING, Contact, ContactLaw, Tool
 from us_grid_sim.world.skin import Patient
 from us_grid_sim.world.vectors import rotated, rows_of, transposed
@@ -58,6 +58,7 @@ class RigidArm:
     def __init__(self, model: ArmModel, patient: Patient, law: ContactLaw | None = None, joints: int = 7) -> None:
         self._model, self._joints, self._none = model, joints, np.zeros(joints)
         self._contact = Contact(patient, law if law is not None else ContactLaw())
+        self._to_patient = np.linalg.inv(patient.pose)
         self.reset(np.zeros(joints))
 
     def reset(self, position: Array) -> ArmState:
@@ -66,7 +67,7 @@ class RigidArm:
         Raises:
             UsGridSimError: the position does not fit the arm, or its mass matrix there has no inverse.
         """
-        self._position = np.array(checked(position, self._joints, "position"))
+        self._position = checked(position, self._joints, "position").copy()
         self._velocity = np.zeros(self._joints)
         try:
             self._agility = TICK * np.linalg.inv(self._model.mass_matrix(self._position))
@@ -82,9 +83,10 @@ class RigidArm:
         Raises:
             UsGridSimError: the torques do not fit the arm, the duration is no such multiple, or the arm has run away.
         """
-        applied = np.array(checked(torque, self._joints, "torque"))
+        applied = checked(torque, self._joints, "torque")
         for _ in range(ticks_of(duration)):
-            load = applied - self._model.gravity(self._position) + self._contact_torque
+            load = applied - self._model.gravity(self._position)
+            load += self._contact_torque
             load -= JOINT_DAMPING * self._velocity
             self._velocity = self._velocity + self._agility.dot(load)
             self._position = self._position + TICK * self._velocity
@@ -97,17 +99,18 @@ class RigidArm:
 
     def _look(self) -> None:
         """Find where the tool is and how it is touched."""
-        rotation, origin = rows_of(self._model.pose(self._position).tolist())
-        jacobian = self._model.jacobian(self._position)
-        vx, vy, vz, wx, wy, wz = jacobian.dot(self._velocity).tolist()
-        self._tool = Tool(origin, rotation, rotated(rotation, (vx, vy, vz)), rotated(rotation, (wx, wy, wz)))
-        check_speed(self._tool)
-        touch = self._contact.touch(self._tool, self._ticks * TICK)
-        to_tool = transposed(rotation)
-        self._force = rotated(to_tool, touch.force)
-        wrench = self._force + rotated(to_tool, touch.torque)
-        self._contact_torque = self._none if touch is NOTHING else np.array(wrench).dot(jacobian)
+        self._pose, jacobian = self._model.pose(self._position), self._model.jacobian(self._position)
+        twist = jacobian.dot(self._velocity).tolist()
+        check_speed(twist)
+        rotation, origin = rows_of(self._to_patient.dot(self._pose).tolist())
+        vx, vy, vz, wx, wy, wz = twist
+        tool = Tool(origin, rotation, rotated(rotation, (vx, vy, vz)), rotated(rotation, (wx, wy, wz)))
+        touch = self._contact.touch_in_patient(tool, self._ticks * TICK)
+        self._force, self._contact_torque = NOTHING.force, self._none
+        if touch is not NOTHING:
+            to_tool = transposed(rotation)
+            self._force = rotated(to_tool, touch.force)
+            self._contact_torque = np.array(self._force + rotated(to_tool, touch.torque)).dot(jacobian)
 
     def _state(self) -> ArmState:
-        on_patient = -np.array(self._force)
-        return ArmState(self._position, self._velocity, self._contact_torque, pose_of(self._tool), on_patient)
+        return ArmState(self._position, self._velocity, self._contact_torque, self._pose, -np.array(self._force))
