@@ -3,8 +3,11 @@
 Time is the controller's, so that a test runs as fast as the machine lets it and always the same.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +34,8 @@ Array = npt.NDArray[np.float64]
 LAYOUT = load_layout()
 TO_PATIENT = np.linalg.inv(LAYOUT.patient)
 PERIOD = 0.005
+NEAR = -0.048
+"""Height of a back 2 mm under the probe's start [m]."""
 
 
 def back(stiffness: float = 1000.0, height: float = -0.03, radius: float = 0.0, edge: float = np.inf) -> Skin:
@@ -127,6 +132,11 @@ class Rig:
     def now(self) -> float:
         return self._before + self.controller.time + self.delay
 
+    def copy(self) -> "Rig":
+        """Another one in the same state, whose future is its own; not with PyBullet's arm, which is not in Python."""
+        # No lock can be copied: the copy's machine gets a new one.
+        return deepcopy(self, {id(self.loop._machine._lock): Lock()})
+
     def restart(self) -> None:
         """The controller is started again, while the robot stands and time goes on; the client hears nothing of it."""
         self._before += self.controller.time
@@ -207,3 +217,15 @@ class Rig:
 
     def close(self) -> None:
         self.cell.close()
+
+
+@cache
+def _ready_once() -> Rig:
+    rig = Rig(plant_of("rigid", back(height=NEAR), Motion()))
+    rig.ready()
+    return rig
+
+
+def ready_rig() -> Rig:
+    """A bridge that is enabled, over the mock and a back that lies near; the way there is simulated once."""
+    return _ready_once().copy()
