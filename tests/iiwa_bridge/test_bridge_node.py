@@ -186,6 +186,11 @@ def test_the_lifecycle_allows_orders_and_ends_the_connection(ros_env: dict[str, 
 def test_for_a_simulation_the_node_makes_the_first_contact_itself(ros_env: dict[str, str]) -> None:
     with node_rig(ready_on_start=True, start_x=0.01, start_y=-0.005, start_force=1.2) as rig:
         rig.operator.meet()
+        rig.commanding()
+        time.sleep(2.0)
+        assert not rig.status.tared, "nobody sees anything yet"
+        frames = rig.operator.node.create_publisher(Image, "/us/image_raw", 10)
+        rig.operator.node.create_timer(0.05, lambda: frames.publish(Image()))
         status, result = rig.operator.step(0.01, 0.0)
         assert status == GoalStatus.STATUS_ABORTED
         assert result.reason == "the first contact is under way; wait for its end, or cancel it"
@@ -200,7 +205,7 @@ def test_for_a_simulation_the_node_makes_the_first_contact_itself(ros_env: dict[
 
 
 def test_a_first_contact_that_is_deactivated_is_held(ros_env: dict[str, str]) -> None:
-    with node_rig(ready_on_start=True) as rig:
+    with node_rig(ready_on_start=True, watch_frames=False) as rig:
         wait_until(lambda: rig.status.machine is State.APPROACHING, "the approach", 120.0)
         rig.node.trigger_deactivate()
         wait_until(lambda: not rig.node._stepping.locked(), "the end of the order")

@@ -255,6 +255,12 @@ class BridgeNode(LifecycleNode):
             if not self._active and status.machine in _MOVING:
                 bridge.hold(_DEACTIVATED)
 
+        def status() -> BridgeStatus | None:
+            return self._status() if self._active else None
+
+        def seen() -> bool:
+            return self._frame is not None or not self.config.watch_frames
+
         def send(order: Callable[[], int]) -> OrderEnd:
             if not self._active:
                 return OrderEnd(0, False, True, "the bridge was deactivated")
@@ -263,7 +269,7 @@ class BridgeNode(LifecycleNode):
         with self._stepping:
             self._under_way = "the first contact"
             try:
-                make_ready(bridge, place, send, lambda: self._status() if self._active else None)
+                make_ready(bridge, place, send, status, seen)
                 self.get_logger().info(f"ready: in contact with {place.contact_force:g} N")
             except IiwaBridgeError as error:
                 # Not where the bridge was closed: after a signal the logger can no longer publish.

@@ -7,6 +7,7 @@ from rclpy.node import Node
 from iiwa_bridge.errors import IiwaBridgeError
 from iiwa_bridge.ros.parameters import declare_simulation
 from iiwa_bridge.ros.running import run
+from iiwa_bridge.simulation.priority import claim_processor
 from iiwa_bridge.simulation.simulated_robot import SimulatedRobot
 
 _LOOK = 0.1
@@ -55,6 +56,7 @@ class SimulationNode(Node):
 
 def main() -> None:
     """Run the node."""
+    print(claim_processor(), flush=True)
     sys.exit(run(SimulationNode, threads=2))
 
 
