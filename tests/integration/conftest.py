@@ -1,6 +1,7 @@
 """Nodes as child processes, a small subject and a policy for the tests of whole graphs."""
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,33 @@ MODULES = {
     "policy_node": "us_nav_agent.ros.policy_node",
     "recorder_node": "us_nav_agent.ros.recorder_node",
     "bridge_node": "iiwa_bridge.ros.bridge_node",
+    "robot_simulation": "iiwa_bridge.ros.simulation_node",
 }
+
+
+LOCALHOST = "127.0.0.1"
+START_UP = 120.0
+"""Longest wait for a node to be up [s]; on cores that others keep busy its imports alone take some ten."""
+
+
+def free_ports(count: int) -> list[int]:
+    """UDP ports of this machine that are free."""
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((LOCALHOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that a process has started, and those that they have."""
+    own: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        own.update(map(int, (task / "children").read_text().split()))
+    return own.union(*map(descendants, own))
 
 
 class NodeProcess:
@@ -41,7 +68,7 @@ class NodeProcess:
     def output(self) -> str:
         return self.log.read_text()
 
-    def wait_for(self, words: str, seconds: float = 20.0) -> None:
+    def wait_for(self, words: str, seconds: float = START_UP) -> None:
         deadline = time.monotonic() + seconds
         while words not in self.output:
             assert self.process.poll() is None or words in self.output, f"ended without {words!r}:\n{self.output}"

@@ -1,5 +1,6 @@
 """Navigation over real topics and actions in separate processes, and what goes wrong there."""
 
+import os
 import re
 import signal
 import time
@@ -21,7 +22,7 @@ from us_nav_agent.errors import UsNavAgentError
 from us_nav_agent.ros.navigate_client import StepReport, navigate
 from us_nav_interfaces.action import NavigateToTarget
 
-from .conftest import Start
+from .conftest import LOCALHOST, START_UP, Start, descendants, free_ports
 
 pytestmark = pytest.mark.ros
 
@@ -133,7 +134,7 @@ class Camera:
     def run(self, pixels: np.ndarray, seconds: float = 10.0, cancel_after: float | None = None) -> tuple[str, float]:
         """Publish a picture at 20 Hz while a run goes on; its reason, and seconds from a cancel to its end."""
         client = ActionClient(self.node, NavigateToTarget, "/us_nav/navigate")
-        assert client.wait_for_server(10.0)
+        assert client.wait_for_server(START_UP)
         goal = client.send_goal_async(NavigateToTarget.Goal(target="sacrum", max_steps=100))
         result, cancelled, begun = None, None, time.monotonic()
         while result is None or not result.done():
@@ -171,19 +172,19 @@ def test_a_cancel_is_honoured_within_one_step(start: Start, patient_file: Path, 
     node = Node("canceller")
     try:
         client = ActionClient(node, NavigateToTarget, "/us_nav/navigate")
-        assert client.wait_for_server(10.0)
+        assert client.wait_for_server(START_UP)
         seen: list[int] = []
         sent = client.send_goal_async(
             NavigateToTarget.Goal(target="sacrum", max_steps=100),
             feedback_callback=lambda message: seen.append(message.feedback.decision.step),
         )
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while len(seen) < 2 and time.monotonic() < deadline:
             rclpy.spin_once(node, timeout_sec=0.05)
         at_cancel = len(seen)
         sent.result().cancel_goal_async()
         ended = sent.result().get_result_async()
-        rclpy.spin_until_future_complete(node, ended, timeout_sec=5.0)
+        rclpy.spin_until_future_complete(node, ended, timeout_sec=60.0)
         assert ended.result().result.reason == "cancelled"
         assert len(seen) <= at_cancel + 1
     finally:
@@ -198,28 +199,35 @@ def test_a_corrupt_model_is_one_clear_error_and_no_node(start: Start, wanderer: 
     broken.write_bytes(content)
     broken.with_suffix(".sha256").write_text(wanderer.with_suffix(".sha256").read_text())
     node = start("policy_node", model=broken)
-    assert node.process.wait(20) == 1
+    assert node.process.wait(START_UP) == 1
     assert re.search(r"error: .*broken\.safetensors: corrupt, its SHA-256 is", node.output)
     assert "Traceback" not in node.output
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_every_node_ends_cleanly_within_two_seconds(
+def test_every_node_ends_cleanly_within_two_seconds_and_leaves_no_process_behind(
     start: Start, patient_file: Path, wanderer: Path, tmp_path: Path, number: int
 ) -> None:
+    here, there = free_ports(2)
     nodes = [
         grid(start, patient_file),
         policy(start, wanderer),
         start("recorder_node", bag=tmp_path / "bag"),
-        start("bridge_node"),
-        start("image_source_node", source="phantom", rate=5.0),
+        start("robot_simulation", port=there, client_port=here, patience=0.1),
+        start("bridge_node", controller_host=LOCALHOST, controller_port=there, host=LOCALHOST, port=here),
+        start("image_source_node", source="phantom", rate=2.0),
     ]
-    nodes[2].wait_for("recording")
-    nodes[4].wait_for("phantom", 60.0)
-    time.sleep(1.0)
-    begun = time.monotonic()
+    words = ("recording", "COMMANDING_ACTIVE", "waiting for the controller", "phantom")
+    for node, up in zip(nodes[2:], words, strict=True):
+        node.wait_for(up)
+    left = set[int]().union(*(descendants(node.process.pid) for node in nodes))
+    assert len(left) == 3, "the FRI client of the bridge, and two that render"
+    # On a core that is shared everything takes as many times as long as there are others.
+    shared = max(1.5, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
     for node in nodes:
-        node.process.send_signal(number)
-    assert [node.process.wait(10) for node in nodes] == [0] * len(nodes)
-    assert time.monotonic() - begun < 2.0 * 1.5, "all five, on a busy machine"
+        begun = time.monotonic()
+        assert node.end(number, seconds=60.0) == 0, node.output
+        assert time.monotonic() - begun < 2.0 * shared, node.log.stem
+    assert not [pid for pid in left if Path(f"/proc/{pid}").exists()]
     assert not [node.output for node in nodes if "Traceback" in node.output]

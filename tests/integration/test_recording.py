@@ -1,4 +1,4 @@
-"""Recording: the real sequence through the whole graph without a loss, a disk that fills up, and the mock graph."""
+"""Recording: the real sequence without a loss, a disk that fills up, and the whole graph over a simulated robot."""
 
 import math
 import resource
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from us_nav_agent.cli.launch_file import read_launch_file
 from us_nav_agent.cli.launcher import Launcher, find_launch_file, share_of
 from us_nav_agent.ros.navigate_client import StepReport, navigate
 
-from .conftest import Start
+from .conftest import START_UP, Start, free_ports
 
 pytestmark = pytest.mark.ros
 ROI = (10, 12)
@@ -62,7 +63,7 @@ def test_the_bag_is_one_that_rosbags_and_ros2_bag_info_read(
     recorder = start("recorder_node", bag=tmp_path / "bag")
     recorder.wait_for("recording")
     start("grid_replay_node", patient_file=patient_file).wait_for("frames/s")
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + START_UP
     while not any(file.stat().st_size > 6_000_000 for file in (tmp_path / "bag").glob("*.mcap")):
         assert time.monotonic() < deadline, "the recorder gets no frames"
         time.sleep(0.1)
@@ -93,7 +94,7 @@ def test_a_disk_that_fills_up_is_one_clear_error_and_keeps_what_was_recorded(
         resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))
 
     command = [sys.executable, "-m", "us_nav_agent.ros.recorder_node", "--ros-args", "-p", f"bag:={tmp_path / 'bag'}"]
-    done = subprocess.run(command, env=ros_env, preexec_fn=limit, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, env=ros_env, preexec_fn=limit, capture_output=True, text=True, timeout=START_UP)
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert errors[0].endswith("the disk is full; free some or record elsewhere; what was recorded is kept")
@@ -103,19 +104,39 @@ def test_a_disk_that_fills_up_is_one_clear_error_and_keeps_what_was_recorded(
 def test_a_bag_that_is_already_there_is_not_touched(start: Start, tmp_path: Path) -> None:
     (tmp_path / "bag").mkdir()
     recorder = start("recorder_node", bag=tmp_path / "bag")
-    assert recorder.process.wait(20) == 1
+    assert recorder.process.wait(START_UP) == 1
     assert "already there" in recorder.output
 
 
-def test_the_graph_with_bridge_and_mock_plant_is_complete(
+@pytest.mark.timeout(600)
+def test_the_graph_with_bridge_and_simulated_robot_walks(
     ros_env: dict[str, str], wanderer: Path, tmp_path: Path
 ) -> None:
-    arguments = {"model": str(wanderer), "bag": str(tmp_path / "bag"), "start_x": "0.06", "start_y": "-0.04"}
+    controller, bridge = free_ports(2)
+    ports = {"controller_port": str(controller), "port": str(bridge)}
+    place = {"start_x": "0.06", "start_y": "-0.04", "rate": "2.0"}
+    arguments = {"model": str(wanderer), "bag": str(tmp_path / "bag"), **ports, **place}
     lines: list[str] = []
     steps: list[StepReport] = []
     with Launcher(read_launch_file(find_launch_file("mock"), arguments, share_of), lines.append, ros_env) as launcher:
-        outcome = navigate("sacrum", 2, steps.append, topics=("/us/image_raw",), check=launcher.check)
-    assert outcome.steps == 2, lines
+        deadline = time.monotonic() + 3 * START_UP
+        while not any("ready: in contact" in line for line in lines):
+            assert launcher.check() is None and "not ready" not in "".join(lines), lines
+            assert time.monotonic() < deadline, lines
+            time.sleep(0.1)
+        topics = ("/us/image_raw", "/us_nav/decision")
+        outcome = navigate("sacrum", 3, steps.append, topics=topics, timeout=300.0, check=launcher.check)
+        assert launcher.check() is None, lines
+    assert (outcome.steps, outcome.reason) == (3, "target not in view after 3 steps"), lines
     assert (steps[0].position.row, steps[0].position.column) == (3, 10)
-    assert steps[1].position == steps[0].position.moved(steps[0].action)
-    assert not launcher.failed, lines
+    for before, after in pairwise(steps):
+        assert after.position == before.position.moved(before.action)
+
+    states = [entry.message for entry in read_bag(tmp_path / "bag", ["/probe/state"])]
+    assert states[-1].steps == 3 and states[-1].contact
+    assert max(state.wrench.force.z for state in states) < 3.0
+    touched = next(stamp_ns(state.header.stamp) for state in states if state.contact)
+    bright = [frame for frame in read_frames(tmp_path / "bag") if frame.stamp_ns > touched + 3_000_000_000]
+    assert len(bright) > 3
+    # What is felt is who is seen: in contact no frame is as dark as one of a probe in the air.
+    assert min(frame.pixels.mean() for frame in bright) > 25.0

@@ -101,7 +101,7 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
     [
         ("grid", {"patient_file": "p.txt"}, ["recorder_node", "grid_replay_node", "policy_node"]),
         ("replay", {"file": "s.mha"}, ["recorder_node", "policy_node", "image_source_node"]),
-        ("mock", {}, ["recorder_node", "bridge_node", "image_source_node", "policy_node"]),
+        ("mock", {}, ["recorder_node", "robot_simulation", "bridge_node", "image_source_node", "policy_node"]),
     ],
 )
 def test_our_own_launch_files_are_read(name: str, arguments: dict[str, str], executables: list[str]) -> None:
