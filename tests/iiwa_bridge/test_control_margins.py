@@ -1,19 +1,48 @@
 """The force loop is stable with room to spare, over tissues, arms and damping; and the margins are margins."""
 
+import itertools
 import math
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from iiwa_bridge.control.force_controller import ForceConfig
 from iiwa_bridge.control.margins import ContactPlant, loop_response, margins
+from iiwa_bridge.description.layout import load_layout
+from iiwa_bridge.kinematics.arm import Arm as Robot
+from iiwa_bridge.kinematics.solve import solve
 from support.contact_toy import Arm, BeamToy, press
 
 TISSUES = np.geomspace(200.0, 5000.0, 15)
 CONFIG = ForceConfig()
+ROBOT, LAYOUT = Robot(), load_layout()
 
 
-@pytest.mark.parametrize("mass", [3.0, 5.0, 8.0])
+def mass_along_the_beam(q: npt.NDArray[np.float64]) -> float:
+    """Of the probe at a joint position (7,) [rad], the impedance holding the other directions [kg] (Khatib 1987)."""
+    jacobian = ROBOT.jacobian(q)
+    return float(np.linalg.inv(jacobian @ np.linalg.inv(ROBOT.mass_matrix(q)) @ jacobian.T)[2, 2])
+
+
+def masses_over_the_grid() -> list[float]:
+    """With the beam upright, on the parallel plane and 40 mm below it, where the small of a back may lie [kg]."""
+    pose, masses = np.linalg.inv(LAYOUT.patient) @ ROBOT.pose(LAYOUT.start), []
+    for place in itertools.product(np.linspace(-0.14, 0.14, 5), np.linspace(-0.10, 0.10, 5), (0.0, 0.04)):
+        pose[:3, 3] = place
+        masses.append(mass_along_the_beam(solve(ROBOT, LAYOUT.patient @ pose, LAYOUT.start)))
+    return masses
+
+
+HEAVIEST = max(masses_over_the_grid())
+
+
+def test_the_probe_is_some_12_kg_heavy_along_the_beam() -> None:
+    assert mass_along_the_beam(LAYOUT.start) == pytest.approx(11.3, abs=0.1)
+    assert 12.0 < HEAVIEST < 12.5
+
+
+@pytest.mark.parametrize("mass", [3.0, 5.0, 8.0, HEAVIEST])
 @pytest.mark.parametrize("damping_ratio", [0.7, 0.9])
 @pytest.mark.parametrize("tissue_damping", [0.0, 20.0])
 def test_gain_and_phase_margins_hold_over_all_tissues(mass: float, damping_ratio: float, tissue_damping: float) -> None:

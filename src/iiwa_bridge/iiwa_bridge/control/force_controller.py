@@ -46,7 +46,7 @@ class ForceConfig:
         CommandError: a value is not a finite number above 0, or the values contradict each other.
     """
 
-    gain: float = 0.014
+    gain: float = 0.0117
     follow: float = 0.5
     cutoff: float = 5.0
     ramp: float = 1.0
