@@ -307,13 +307,13 @@ def trace(config: ProbeConfig) -> Array:
     rig.controller.approach(1.5)
     script: Iterator[tuple[float, float, Call]] = iter(
         [
-            (2.5, -0.002, lambda controller: controller.step(0.0, 0.02, 1.5)),
-            (6.0, -0.006, lambda controller: controller.step(0.0, 0.02, 1.0)),
-            (9.5, -0.006, ProbeController.retract),
+            (2.0, -0.002, lambda controller: controller.step(0.0, 0.02, 1.5)),
+            (4.6, -0.006, lambda controller: controller.step(0.0, 0.02, 1.0)),
+            (7.4, -0.006, ProbeController.retract),
         ]
     )
     at, given, call = next(script)
-    for cycle in range(round(12.0 / CYCLE)):
+    for cycle in range(round(9.0 / CYCLE)):
         if cycle * CYCLE >= at:
             call(rig.controller)
             rig.toy.given = given  # type: ignore[union-attr]

@@ -28,10 +28,15 @@ class LowPass:
         return self._value
 
 
+def length(vector: Array) -> float:
+    """Of a vector (n,); as numpy's norm computes it, without the checks that cost a cycle most of that time."""
+    return math.sqrt(vector @ vector)
+
+
 def limited(vector: Array, most: float) -> Array:
     """A vector (n,) of the same direction and at most this length."""
-    length = float(np.linalg.norm(vector))
-    return vector if length <= most else vector * (most / length)
+    long = length(vector)
+    return vector if long <= most else vector * (most / long)
 
 
 def towards(value: float, target: float, most: float) -> float:
@@ -71,7 +76,7 @@ class Profile:
     def update(self, target: Array, dt: float) -> Array:
         """Move towards a target (n,) for ``dt`` [s]; the new position (n,)."""
         way = target - self.position
-        distance = float(np.linalg.norm(way))
+        distance = length(way)
         speed = min(self._speed, braking_speed(distance, self._acceleration, dt))
         return self._follow(way * (speed / distance) if distance > 0.0 else np.zeros_like(way), dt)
 

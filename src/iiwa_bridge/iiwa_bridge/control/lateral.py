@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from iiwa_bridge.control.filters import Profile, limited
+from iiwa_bridge.control.filters import Profile, length, limited
 from iiwa_bridge.errors import CommandError
 
 Array = npt.NDArray[np.float64]
 
 MAX_SPEED = 0.020
 """Highest lateral speed on a person [m/s]."""
+_THERE = 1e-9
+"""Distance of a profile to its end that is none [m]."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Lateral:
     def error(self, probe: Array) -> float:
         """Distance of the probe (3,) to the end of the step on the parallel plane [m]."""
         goal = self._profile.position if self._goal is None else self._goal
-        return float(np.linalg.norm(goal - probe[:2]))
+        return length(goal - probe[:2])
 
     def ended(self, probe: Array, dt: float) -> bool:
         """Whether the step has ended after another ``dt`` [s]: the probe (3,) [m] stays at its end, or time is up."""
@@ -112,4 +114,4 @@ class Lateral:
 
     @property
     def _arrived(self) -> bool:
-        return self._goal is not None and bool(np.allclose(self._profile.position, self._goal, rtol=0.0, atol=1e-9))
+        return self._goal is not None and length(self._profile.position - self._goal) <= _THERE

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from iiwa_bridge.control.filters import limited
+from iiwa_bridge.control.filters import length, limited
 from iiwa_bridge.errors import CommandError
 
 Array = npt.NDArray[np.float64]
@@ -61,7 +61,7 @@ class SurfaceConfig:
 def beam_of(slope: Array) -> Array:
     """Unit vector (3,) into the body across a surface of slope (dz/dx, dz/dy), in the patient frame."""
     normal: Array = np.array([-slope[0], -slope[1], 1.0])
-    return normal / float(np.linalg.norm(normal))
+    return normal / length(normal)
 
 
 def slope_of(beam: Array) -> Array:
@@ -135,6 +135,6 @@ class SurfaceEstimator:
         self._state = transition @ self._state
         added = np.zeros(8)
         added[DEPTH] = config.drift**2 * dt
-        added[SLOPES] = config.bending * float(np.linalg.norm(way))
+        added[SLOPES] = config.bending * length(way)
         added[BREATH] = config.breath_deviation**2 * (1.0 - kept**2)
         self._covariance = transition @ self._covariance @ transition.T + np.diag(added)
