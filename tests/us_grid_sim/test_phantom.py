@@ -55,6 +55,12 @@ def phantom() -> Phantom:
     return build_phantom(mean_record())
 
 
+@pytest.fixture(scope="module", params=range(4))
+def subject(request: pytest.FixtureRequest) -> Phantom:
+    """Sampled ones."""
+    return build_phantom(sample_subject(5, request.param))
+
+
 @pytest.fixture(scope="module")
 def variant() -> Phantom:
     """The mean adult with all variants at once: each shows at a place of its own."""
@@ -231,8 +237,11 @@ def test_sacrum_and_ilium_do_not_touch(phantom: Phantom) -> None:
     grown = torch.nn.functional.max_pool3d(sacrum.float()[None, None], (1, 3, 1), stride=1, padding=(0, 1, 0))[0, 0] > 0
     assert JOINT_GAP > 2 * SPACING
     assert not (grown & ilium).any(), "at least one point of the grid lies between them"
-    wide = torch.nn.functional.max_pool3d(sacrum.float()[None, None], 13, stride=1, padding=6)[0, 0] > 0
-    assert (wide & ilium).any(), "but they meet at the joint"
+    wide = sacrum.float()[None, None]
+    # A cube grows along one axis after another: the same, in a fraction of the time.
+    for reach in ((6, 0, 0), (0, 6, 0), (0, 0, 6)):
+        wide = torch.nn.functional.max_pool3d(wide, tuple(2 * r + 1 for r in reach), stride=1, padding=reach)
+    assert ((wide[0, 0] > 0) & ilium).any(), "but they meet at the joint"
 
 
 def test_a_symmetric_subject_is_its_mirror_image(phantom: Phantom) -> None:
@@ -277,11 +286,9 @@ def tissues_below(phantom: Phantom, x: float, y: float) -> list[Tissue]:
     return [Tissue(value) for value, before in zip(column, [None, *column], strict=False) if value != before]
 
 
-def test_no_bone_comes_through_the_fascia() -> None:
-    for index in range(4):
-        volume = build_phantom(sample_subject(11, index)).volume
-        bone, fascia = (volume.distances[..., field].float() for field in (Field.BONE, Field.FASCIA))
-        assert not ((bone < 0) & (fascia < 0)).any()
+def test_no_bone_comes_through_the_fascia(subject: Phantom) -> None:
+    bone, fascia = (subject.volume.distances[..., field].float() for field in (Field.BONE, Field.FASCIA))
+    assert not ((bone < 0) & (fascia < 0)).any()
 
 
 def test_every_tissue_has_its_acoustics_and_every_muscle_its_fibres() -> None:
@@ -397,9 +404,7 @@ def test_the_quality_falls_with_the_distance_of_the_crest_from_the_middle(phanto
     assert qualities[-1] == 0.0
 
 
-@pytest.mark.parametrize("index", range(4))
-def test_every_subject_has_goals_in_one_place(index: int) -> None:
-    subject = build_phantom(sample_subject(5, index))
+def test_every_subject_has_goals_in_one_place(subject: Phantom) -> None:
     goals = [
         position
         for position in map(Bin.from_state, range(BINS))
