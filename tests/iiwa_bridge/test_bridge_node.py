@@ -194,7 +194,8 @@ def test_for_a_simulation_the_node_makes_the_first_contact_itself(ros_env: dict[
         status, result = rig.operator.step(0.01, 0.0)
         assert status == GoalStatus.STATUS_ABORTED
         assert result.reason == "the first contact is under way; wait for its end, or cancel it"
-        wait_until(lambda: rig.status.machine is State.IN_CONTACT, "the first contact", 120.0)
+        wait_until(lambda: rig.status.tared, "the tare", 90.0)
+        wait_until(lambda: rig.status.machine is State.IN_CONTACT, "the first contact", 180.0)
         status_now = rig.status
         assert status_now.tared and status_now.force_set_point == 1.2
         assert status_now.pose is not None
