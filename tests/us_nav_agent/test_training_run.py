@@ -22,7 +22,13 @@ from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, Values
 from us_nav_agent.policy import load_policy
 from us_nav_agent.rollout import Runs, run_all
 from us_nav_agent.training import TrainProgress, load_experiment, q_learning, train
-from us_nav_agent.training.calibration import best_threshold, platt_scaling, stop_threshold, worth_of_stops
+from us_nav_agent.training.calibration import (
+    best_threshold,
+    cautious_threshold,
+    platt_scaling,
+    stop_threshold,
+    worth_of_stops,
+)
 from us_nav_agent.training.experiment import FOLDER, DqnExperiment, DqnSettings, MemorySettings, StopSettings
 from us_nav_agent.training.stop import balanced_batches, choose_threshold, labelled_frames, train_stop
 
@@ -410,6 +416,28 @@ def test_a_stop_is_worth_the_fewest_actions_over_those_taken(toy_grid: MakeGrid)
     assert worth[Bin(6, 2).state, :5].tolist() == [0, 0, 0, 2 / 4, 2 / 5]
     assert worth[Bin(5, 2).state, 0] == 1.0
     assert worth[Bin(0, 0).state].max() == 0.0
+
+
+def test_the_cautious_threshold_is_the_highest_that_the_subjects_cannot_tell_from_the_best() -> None:
+    """The first look is wrong in half of the runs, where it is less sure; the second is right, at some cost."""
+    rng = np.random.default_rng(0)
+    subjects, runs = 40, 50
+    wrong = rng.random((subjects, runs, 1)) < 0.5
+    looks = np.where(wrong, [0.7, 0.9], [0.9, 0.9]).reshape(-1, 2)
+
+    def worth(late: float) -> np.ndarray:
+        return np.concatenate([~wrong, np.full_like(wrong, late, dtype=float)], axis=2).reshape(-1, 2)
+
+    assert 0.7 < cautious_threshold(looks, worth(0.9), subjects) <= 0.9
+    sure = np.tile([0.7, 0.9], (subjects * runs, 1))
+    costs = {"no": 1.0, "clear": 0.8}
+    found = {
+        name: cautious_threshold(sure, np.tile([1.0, late], (subjects * runs, 1)), subjects)
+        for name, late in costs.items()
+    }
+    assert found["no"] > 0.7 >= found["clear"]
+    noisy = np.stack([np.ones(subjects * runs), rng.normal(0.999, 0.3, subjects * runs)], axis=1)
+    assert cautious_threshold(sure, noisy, subjects) > 0.7
 
 
 def test_the_best_threshold_neither_stops_elsewhere_nor_dallies() -> None:

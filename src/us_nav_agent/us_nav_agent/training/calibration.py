@@ -102,13 +102,36 @@ def best_threshold(probabilities: Doubles, worth: Doubles) -> float:
         probabilities: (runs, steps), along walks without a stop; a run ends at the first that reaches the threshold.
         worth: (runs, steps), of an end there; a run without an end is worth nothing.
     """
-    means = np.array([_mean_worth(probabilities >= one, worth) for one in _THRESHOLDS])
+    means = _worth_by_threshold(probabilities, worth).mean(axis=1)
     best = np.flatnonzero(means == means.max())
     return float(_THRESHOLDS[best[len(best) // 2]])
 
 
-def _mean_worth(stops: Labels, worth: Doubles) -> float:
-    """Mean worth of the first stop of each run."""
+def cautious_threshold(probabilities: Doubles, worth: Doubles, subjects: int) -> float:
+    """The highest threshold at which runs are worth no less than at the best one, by one standard error.
+
+    A stop elsewhere ends a run for good, a stop too late costs a move or two. Where the subjects cannot tell two
+    thresholds apart, the higher one is the safer (Breiman et al. 1984, the one standard error rule).
+
+    Args:
+        probabilities: (runs, steps), as for :func:`best_threshold`.
+        worth: (runs, steps), likewise.
+        subjects: that the runs are of, as many runs each, one subject after the other; at least two.
+    """
+    by_subject = _worth_by_threshold(probabilities, worth).reshape(len(_THRESHOLDS), subjects, -1).mean(axis=2)
+    best = int(by_subject.mean(axis=1).argmax())
+    lost = by_subject[best] - by_subject
+    error = lost.std(axis=1, ddof=1) / np.sqrt(subjects)
+    return float(_THRESHOLDS[np.flatnonzero(lost.mean(axis=1) <= error).max()])
+
+
+def _worth_by_threshold(probabilities: Doubles, worth: Doubles) -> Doubles:
+    """Worth of the first stop of each run at each threshold, (thresholds, runs)."""
+    return np.stack([_worth_of_first(probabilities >= one, worth) for one in _THRESHOLDS])
+
+
+def _worth_of_first(stops: Labels, worth: Doubles) -> Doubles:
+    """Worth of the first stop of each run (runs,); nothing without one."""
     first = stops.argmax(axis=1)[:, None]
     ends = np.take_along_axis(stops, first, axis=1)
-    return float((ends * np.take_along_axis(worth, first, axis=1)).mean())
+    return np.asarray((ends * np.take_along_axis(worth, first, axis=1))[:, 0])

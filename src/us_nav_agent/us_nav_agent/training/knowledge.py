@@ -17,7 +17,7 @@ from us_nav_agent.deciders.base import Ints
 from us_nav_agent.deciders.belief import Knowledge, Sights, evidence, look
 from us_nav_agent.networks.locator import Locator
 from us_nav_agent.rollout import walk
-from us_nav_agent.training.calibration import best_threshold, fit_logistic, shown_along, worth_of_stops
+from us_nav_agent.training.calibration import cautious_threshold, fit_logistic, shown_along, worth_of_stops
 from us_nav_agent.training.offsets import known_grids, offsets_to, tasks_of
 
 
@@ -42,8 +42,8 @@ def learn_knowledge(
         seen, path = _endless_walk(Belief(grids, tables.distances.size), sights, tables, number)
         weights = fit_logistic(seen.reshape(-1, seen.shape[-1]), shown_along(tables, path).reshape(-1))
         knowledge.shown[number] = torch.from_numpy(weights)
-        knowledge.threshold[number] = best_threshold(
-            1.0 / (1.0 + np.exp(-seen @ weights)), worth_of_stops(tables, path)
+        knowledge.threshold[number] = cautious_threshold(
+            1.0 / (1.0 + np.exp(-seen @ weights)), worth_of_stops(tables, path), len(walked_on)
         )
     return knowledge
 
