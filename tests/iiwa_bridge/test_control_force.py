@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from iiwa_bridge.control.force_controller import ContactDetector, ForceConfig, ForceController
+from iiwa_bridge.control.force_controller import MAX_APPROACH_SPEED, ContactDetector, ForceConfig, ForceController
 from iiwa_bridge.errors import CommandError
 from support.contact_toy import CYCLE, Arm, BeamToy, breathing, person, press
 
@@ -56,33 +56,36 @@ def test_a_person_who_moves_20_mm_towards_the_probe_feels_less_than_5_newtons(
     assert pressed.error(2.0, since=10.5) < 0.1
 
 
-def test_before_contact_the_set_point_never_goes_faster_than_the_approach() -> None:
-    toy = BeamToy(Arm(), start=-0.02)
-    pressed = press(toy, 1.0, 3.0)
+@pytest.mark.parametrize("mass", [3.0, 12.0])
+def test_before_contact_the_probe_is_where_the_approach_is_and_the_set_point_never_too_fast(mass: float) -> None:
+    pressed = press(BeamToy(Arm(mass=mass), start=-0.05), 1.0, 8.0)
     assert not pressed.controller.contact
-    assert np.diff(pressed.set_points) == pytest.approx(CONFIG.approach_speed * CYCLE, rel=1e-6)
+    due = -0.05 + CONFIG.approach_speed * CYCLE * np.arange(1, len(pressed.positions) + 1)
+    assert np.abs(pressed.positions - due)[round(3.0 / CYCLE) :].max() < 5e-4
+    assert np.diff(pressed.set_points).max() <= MAX_APPROACH_SPEED * CYCLE * (1.0 + 1e-9)
 
 
 def test_with_nobody_there_the_approach_is_given_up_with_a_reason() -> None:
     pressed = press(BeamToy(Arm(), lambda _: 1.0), 1.0, 14.0)
     assert pressed.controller.given_up == "no contact within 60 mm"
-    assert np.ptp(pressed.set_points) == pytest.approx(CONFIG.approach_distance, abs=1e-3)
+    lead = np.ptp(pressed.set_points) - CONFIG.approach_distance
+    assert 0.0 <= lead < 0.003, "the set point leads by what the damping holds the probe back"
 
 
-def feed(controller: ForceController, force: float, seconds: float) -> float:
-    """Feed a constant force; the feed-forward at the end."""
+def feed(controller: ForceController, force: float, seconds: float, velocity: float = 0.0) -> float:
+    """Feed a constant force and velocity; the feed-forward at the end."""
     for _ in range(round(seconds / CYCLE)):
-        along = controller.update(force, 0.0, 0.0, CYCLE)
+        along = controller.update(force, 0.0, velocity, CYCLE)
     return along.feed_forward
 
 
 def test_a_lost_contact_takes_the_feed_forward_back_searches_slowly_and_is_given_up() -> None:
     controller = ForceController(2.0, CONFIG)
     assert feed(controller, 1.0, 3.0) > 0.5
-    assert feed(controller, 0.0, 0.4) == 0.0
+    assert feed(controller, 0.0, 0.4, CONFIG.search_speed) == 0.0
     assert not controller.contact
-    along = controller.update(0.0, 0.0, 0.0, CYCLE)
-    assert along.velocity == CONFIG.search_speed
+    along = controller.update(0.0, 0.0, CONFIG.search_speed, CYCLE)
+    assert along.velocity == pytest.approx(CONFIG.search_speed)
     feed(controller, 0.0, CONFIG.search_distance / CONFIG.search_speed)
     assert controller.given_up == "no contact within 10 mm"
     assert controller.update(0.0, 0.0, 0.0, CYCLE).velocity == 0.0

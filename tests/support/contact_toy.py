@@ -231,12 +231,14 @@ class Press:
 
     Attributes:
         set_points: of each cycle [m].
+        positions: of the probe at the end of each cycle, as they truly were (cycles,) [m].
         forces: on the patient, as they truly were (cycles,) [N].
         peak: highest force, between the cycles too [N].
         controller: as it was left.
     """
 
     set_points: Array
+    positions: Array
     forces: Array
     peak: float
     controller: ForceController
@@ -251,15 +253,16 @@ def press(toy: BeamToy, wanted: float, seconds: float, config: ForceConfig = DEF
     controller = ForceController(wanted, config)
     set_point = before = toy.position
     measured = (0.0, set_point)
-    set_points, forces = [], []
+    set_points, positions, forces = [], [], []
     for _ in range(round(seconds / CYCLE)):
         force, position = measured
         along = controller.update(force, set_point - position, (position - before) / CYCLE, CYCLE)
         before, set_point = position, set_point + along.velocity * CYCLE
         measured = toy.advance(set_point, along.feed_forward)
         set_points.append(set_point)
+        positions.append(toy.position)
         forces.append(toy.force)
-    return Press(np.array(set_points), np.array(forces), toy.peak, controller)
+    return Press(np.array(set_points), np.array(positions), np.array(forces), toy.peak, controller)
 
 
 def person(time: float, start: float = 8.0) -> float:

@@ -38,6 +38,7 @@ class ForceConfig:
         approach_distance: without contact after which an approach is given up [m].
         search_speed: of the set point after contact was lost [m/s].
         search_distance: without contact after which it is given up [m].
+        lead_gain: rate at which the set point makes up for what the probe lags behind the approach [1/s].
         advance_speed: highest of the set point into the body in contact [m/s].
         retreat_speed: highest of the set point out of the body in contact [m/s].
         leash: farthest that the set point is from the probe along the beam [m]; bounds the force of the impedance.
@@ -58,6 +59,7 @@ class ForceConfig:
     approach_distance: float = 0.060
     search_speed: float = 0.003
     search_distance: float = 0.010
+    lead_gain: float = 1.5
     advance_speed: float = 0.010
     retreat_speed: float = 0.040
     leash: float = 0.008
@@ -135,7 +137,7 @@ class ForceController:
         self._filter, self._motion = LowPass(config.cutoff), LowPass(config.cutoff)
         self._detector = ContactDetector(config)
         self._speed, self._distance = config.approach_speed, config.approach_distance
-        self._searched = 0.0
+        self._searched = self._lag = 0.0
         self._ramped = self._at_contact = 0.0
         self.force = 0.0
         self.given_up = ""
@@ -170,21 +172,27 @@ class ForceController:
         if not self._detector.update(self.force, dt):
             if touched:
                 self._speed, self._distance = self._config.search_speed, self._config.search_distance
-                self._searched = 0.0
-            return self._search(stretch, dt)
+                self._searched = self._lag = 0.0
+            return self._search(stretch, velocity, dt)
         if not touched:
             # From where the force is: the impedance carries this much, the feed-forward what is added to it.
             self._ramped = self._at_contact = self.force
         return self._regulate(stretch, motion, dt)
 
-    def _search(self, stretch: float, dt: float) -> Along:
-        """Go on towards the skin, with nothing fed forward: what is not held back by tissue would be thrown at it."""
+    def _search(self, stretch: float, velocity: float, dt: float) -> Along:
+        """Go on towards the skin, with nothing fed forward: what is not held back by tissue would be thrown at it.
+
+        The damping of the impedance holds a moving probe back; the set point leads by that much, never faster than a
+        person may be approached.
+        """
         if self._searched >= self._distance:
             self.given_up = f"no contact within {self._distance * 1e3:.0f} mm"
             return Along(0.0, 0.0)
         # Counted where the leash holds it too, so that an arm that does not follow is given up as well.
         self._searched += self._speed * dt
-        return Along(self._leashed(self._speed, stretch), 0.0)
+        self._lag += (self._speed - velocity) * dt
+        wanted = min(max(self._speed + self._config.lead_gain * self._lag, 0.0), MAX_APPROACH_SPEED)
+        return Along(self._leashed(wanted, stretch), 0.0)
 
     def _regulate(self, stretch: float, motion: float, dt: float) -> Along:
         config = self._config
