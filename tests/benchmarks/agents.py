@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from us_grid_sim.dataset.grid import load_grid
 from us_grid_sim.dataset.layout import read_subject, subjects_of
+from us_nav_agent.defaults import DEFAULT_MODEL
 from us_nav_agent.evaluation import evaluate_seeds
 from us_nav_agent.evaluation.calibration import stop_reliability
 from us_nav_agent.policy import Policy, load_policy
@@ -123,7 +124,7 @@ def main() -> None:
     kinds.add_parser("table").add_argument("name", choices=RUNS)
     kinds.add_parser("targets")
     kinds.add_parser("stop")
-    kinds.add_parser("decision").add_argument("--model", default="msdqn-lite")
+    kinds.add_parser("decision").add_argument("--model", default=DEFAULT_MODEL)
     kinds.add_parser("training")
     arguments = parser.parse_args()
     if arguments.kind == "table":

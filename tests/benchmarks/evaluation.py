@@ -14,6 +14,7 @@ from pathlib import Path
 
 from us_grid_sim.dataset.grid import load_grid
 from us_grid_sim.dataset.layout import subjects_of
+from us_nav_agent.defaults import DEFAULT_MODEL
 from us_nav_agent.evaluation import evaluate
 from us_nav_agent.policy import load_policy
 
@@ -23,7 +24,7 @@ _RUNS = 825
 def main() -> None:
     """Evaluate once and print the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="msdqn-lite")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--data", type=Path, default=Path("data/cohort"))
     arguments = parser.parse_args()
     policy = load_policy(arguments.model)

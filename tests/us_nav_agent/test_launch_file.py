@@ -108,7 +108,7 @@ def test_our_own_launch_files_are_read(name: str, arguments: dict[str, str], exe
     description = read_launch_file(ROOT / "launch" / f"{name}.launch.yaml", arguments, share)
     assert [node.executable for node in description.nodes] == executables
     models = [dict(node.parameters)["model"] for node in description.nodes if node.executable == "policy_node"]
-    assert models == ["/share/us_nav_bringup/models/msdqn-lite.safetensors"]
+    assert models == ["/share/us_nav_bringup/models/belief.safetensors"]
 
 
 def test_a_bin_stays_a_text_for_the_node() -> None:

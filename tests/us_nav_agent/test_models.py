@@ -8,6 +8,7 @@ import pytest
 import yaml
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH
 from us_nav_agent.deciders import MsDqnDecider
+from us_nav_agent.defaults import DEFAULT_MODEL
 from us_nav_agent.policy import list_models, load_policy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -32,12 +33,12 @@ def front_matter(model: Path) -> dict[str, object]:
 def test_there_is_a_default_model_and_it_is_found_by_name() -> None:
     assert MODELS
     assert list_models() == MODELS
-    assert load_policy("msdqn-lite").name == "msdqn-lite"
+    assert load_policy(DEFAULT_MODEL).name == DEFAULT_MODEL
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
 def test_a_model_is_small_and_decides_on_any_frame(model: Path) -> None:
-    assert model.stat().st_size < 10_000_000
+    assert model.stat().st_size < 10 * 2**20
     policy = load_policy(model)
     noise = np.random.default_rng(0).integers(0, 256, (FRAME_HEIGHT, FRAME_WIDTH), dtype=np.uint8)
     for frame in (noise, np.zeros_like(noise), np.full_like(noise, 255)):

@@ -12,6 +12,7 @@ import typer
 
 from us_nav_agent.cli.navigate import HEAD, step_line
 from us_nav_agent.cli.screen import console, progress_bar
+from us_nav_agent.defaults import DEFAULT_MODEL
 from us_nav_agent.errors import UsNavAgentError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def demo(
     subject: Annotated[int, typer.Option(min=29, help="Index; 29 and above were never trained on.")] = 29,
     start: Annotated[str, typer.Option(help="First bin as row,column.")] = "0,14",
     seed: Annotated[int, typer.Option(min=0, help="Of the frames drawn in the bins.")] = 0,
-    model: Annotated[str, typer.Option(help="Name or path of a model.")] = "msdqn-lite",
+    model: Annotated[str, typer.Option(help="Name or path of a model.")] = DEFAULT_MODEL,
 ) -> None:
     """Walk from a far corner of an unseen virtual subject to the sacrum and stop there.
 

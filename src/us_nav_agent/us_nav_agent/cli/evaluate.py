@@ -8,6 +8,7 @@ import typer
 from rich.markdown import Markdown
 
 from us_nav_agent.cli.screen import console, progress_bar
+from us_nav_agent.defaults import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from us_grid_sim.dataset.grid import PreprocessedGrid
@@ -25,8 +26,8 @@ def evaluate(
         typer.Argument(
             metavar="MODEL",
             help="Names or paths of models, training seeds of one architecture; or a baseline: oracle, sweep, random.",
-            default_factory=lambda: ["msdqn-lite"],
-            show_default="msdqn-lite",
+            default_factory=lambda: [DEFAULT_MODEL],
+            show_default=DEFAULT_MODEL,
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("data/cohort"),
@@ -37,7 +38,7 @@ def evaluate(
 ) -> None:
     """Walk from all 165 bins of each subject; the same seed gives the same JSON byte for byte.
 
-    Examples: `usnav evaluate msdqn-lite --out runs/evaluation`, `usnav evaluate oracle`,
+    Examples: `usnav evaluate belief --out runs/evaluation`, `usnav evaluate oracle`,
     `usnav evaluate runs/msdqn_lite-seed*/model.safetensors`, `usnav evaluate belief --target l4`
     """
     from us_grid_sim.dataset.layout import read_subject, subjects_of

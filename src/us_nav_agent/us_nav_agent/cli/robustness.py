@@ -26,8 +26,8 @@ def robustness(
 
     Stopped or killed, the same command goes on; the same seed gives the same JSON byte for byte.
 
-    Examples: `usnav robustness msdqn-lite` (a quarter of an hour on two cores),
-    `usnav robustness msdqn-lite --curve gain --curve tilt`
+    Examples: `usnav robustness belief` (a quarter of an hour on two cores),
+    `usnav robustness belief --curve gain --curve tilt`
     """
     from us_grid_sim.dataset.layout import subjects_of, write_atomically
 

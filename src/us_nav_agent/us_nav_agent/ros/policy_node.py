@@ -20,6 +20,7 @@ from us_grid_sim.ros.running import run
 from us_nav_interfaces.action import NavigateToTarget, StepProbe
 from us_nav_interfaces.msg import NavDecision, ProbeState
 
+from us_nav_agent.defaults import DEFAULT_MODEL
 from us_nav_agent.errors import UsNavAgentError
 from us_nav_agent.navigator import End, Navigator, NavigatorConfig, Order, Step, Wait
 from us_nav_agent.policy import Decision, Policy, load_policy
@@ -85,7 +86,7 @@ class PolicyNode(LifecycleNode):
         steps = [IntegerRange(from_value=1, to_value=1000, step=1)]
         declare = self.declare_parameter
         values = [
-            declare("model", "msdqn-lite", described("name or path of the model")),
+            declare("model", DEFAULT_MODEL, described("name or path of the model")),
             declare(
                 "startup_timeout", 10.0, described("wait for the first [s]", floating_point_range=number(0.1, 60.0))
             ),
