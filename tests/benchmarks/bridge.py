@@ -91,9 +91,9 @@ def free_space(make: Callable[[Skin, Motion], ArmPlant]) -> dict[str, float]:
     trace = rig.trace
     way = [rig.loop._sensing.over_patient(q) for q in trace.sent[crossing:descent]]
     speed = BridgeConfig().probe_control.force.approach_speed
-    for time in PERIOD * np.arange(1, len(trace.poses) - descent + 1):
+    for elapsed in PERIOD * np.arange(1, len(trace.poses) - descent + 1):
         due = way[descent - crossing - 1].copy()
-        due[:3, 3] += speed * time * due[:3, 2]
+        due[:3, 3] += speed * elapsed * due[:3, 2]
         way.append(due)
     errors = np.array([pose_error(due, pose) for due, pose in zip(way, trace.poses[crossing:], strict=True)])
     away, turned = np.linalg.norm(errors[:, :3], axis=1), np.linalg.norm(errors[:, 3:], axis=1)

@@ -8,6 +8,7 @@ frames is never the same. The belief moves on without it, and it is no reason to
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from us_grid_sim.preprocess import Frame8, Preprocess
 from us_nav_agent.belief import Belief, Doubles, Grids
 from us_nav_agent.deciders.base import BATCH, Decider, Decision, Floats, Frames, Ints, Run, Walkers, read_config
 from us_nav_agent.familiarity import Familiarity
+from us_nav_agent.networks.glance import Glance
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
 
 
@@ -90,20 +92,27 @@ class Sights:
 
 def look(locators: Sequence[Locator], frames: Frames) -> Sights:
     """What the ensemble says of frames uint8 (n, h, w)."""
-    pictures = torch.from_numpy(frames).unsqueeze(1)
+    pictures, ensemble = torch.from_numpy(frames).unsqueeze(1), Ensemble(locators)
     with torch.inference_mode():
-        parts = [_look(locators, pictures[first : first + BATCH]) for first in range(0, len(frames), BATCH)]
+        parts = [ensemble(pictures[first : first + BATCH]) for first in range(0, len(frames), BATCH)]
     rows, columns, shown = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     return Sights(rows, columns, shown)
 
 
-def _look(locators: Sequence[Locator], pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same of so few frames (n, 1, h, w) that one call takes them."""
-    said = [one(pictures) for one in locators]
-    rows = torch.stack([torch.log_softmax(one.rows, dim=2) for one in said])
-    columns = torch.stack([torch.log_softmax(one.columns, dim=2) for one in said])
-    shown = torch.stack([one.shown for one in said])
-    return rows.mean(dim=0), columns.mean(dim=0), shown.mean(dim=0)
+class Ensemble(nn.Module):
+    """Locators as one network: the mean over its members, as in ``Sights``."""
+
+    def __init__(self, locators: Sequence[Locator]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(locators)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows, columns and shown of pictures uint8 (n, 1, h, w)."""
+        said = [one(pictures) for one in self.members]
+        rows = torch.stack([torch.log_softmax(one.rows, dim=2) for one in said])
+        columns = torch.stack([torch.log_softmax(one.columns, dim=2) for one in said])
+        shown = torch.stack([one.shown for one in said])
+        return rows.mean(dim=0), columns.mean(dim=0), shown.mean(dim=0)
 
 
 class BeliefDecider(Decider):
@@ -121,19 +130,20 @@ class BeliefDecider(Decider):
 
     kind = "usnav-belief-2"
 
-    def __init__(
-        self, locators: Sequence[Locator], knowledge: Knowledge, familiarity: Familiarity, target: int = 0
-    ) -> None:
+    def __init__(self, locators: Sequence[Locator], knowledge: Knowledge, familiarity: Familiarity) -> None:
         self.locators = [one.eval() for one in locators]
         self.knowledge, self.familiarity = knowledge, familiarity
         self.config = locators[0].config
         self.targets = self.config.targets
-        self._target = target
+        self._target = 0
+        self._glance = Glance(Ensemble(self.locators), self.config.height, self.config.width)
 
     def towards(self, target: str) -> "BeliefDecider":
         """See Decider."""
         self._check(target)
-        return BeliefDecider(self.locators, self.knowledge, self.familiarity, self.targets.index(target))
+        other = copy(self)
+        other._target = self.targets.index(target)
+        return other
 
     @property
     def preprocess(self) -> Preprocess:
@@ -142,12 +152,13 @@ class BeliefDecider(Decider):
 
     def begin(self) -> Run:
         """See Decider."""
+        self._glance.prepare()
         belief, one, last = self.belief(1), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.uint8)
 
         def run(frame: Frame8) -> Decision:
             nonlocal last
             fresh, last = not np.array_equal(frame, last), frame
-            rows, columns, logit = look(self.locators, frame[None]).of(one, self._target)
+            rows, columns, logit = Sights(*self._glance(frame)).of(one, self._target)
             if fresh:
                 belief.see(one, rows, columns)
             shown = self.probability(belief, one, logit) * fresh
