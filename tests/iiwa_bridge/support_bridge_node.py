@@ -138,6 +138,11 @@ class NodeRig:
         self.node.close()
         for executor in (self.executor, self._stop, self.operator.executor):
             executor.shutdown(timeout_sec=1.0)
+        # An action server that is left to the garbage collector goes on serving to the tests that come after.
+        self.node._server.destroy()
+        self.operator.steps.destroy()
+        for node in (self.node, self.operator.node):
+            node.destroy_node()
         rclpy.try_shutdown()
 
 
