@@ -1,0 +1,141 @@
+"""Measure the bridge's cycle in the whole graph: a controller that asks every 5 ms, image and policy nodes beside it.
+
+    python tests/benchmarks/cycle.py
+
+The nodes are those of `usnav launch mock`, each a process: simulated robot (in real time: it waits for nobody), bridge,
+rendered frames, the default model, which walks all the time. What is told is the bridge's own account over 60 s after
+the first contact: the worst p99 of 2000 answers, from a message's arrival in the kernel to its answer's departure, and
+how often the connection quality fell below GOOD.
+
+The last line is a JSON object for tools/figures.py.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from domain_coordinator import domain_id
+from rclpy.executors import SingleThreadedExecutor
+from us_nav_agent.defaults import DEFAULT_MODEL
+from us_nav_agent.errors import UsNavAgentError
+from us_nav_agent.ros.navigate_client import navigate
+
+LOCALHOST = "127.0.0.1"
+SECONDS = 60.0
+START = 180.0
+
+
+def report(text: str) -> None:
+    """Print what people read, apart from the figures."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def free_ports(count: int) -> list[int]:
+    """UDP ports of this machine that nobody listens on."""
+    with ExitStack() as stack:
+        ports = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(count)]
+        for one in ports:
+            one.bind((LOCALHOST, 0))
+        return [int(one.getsockname()[1]) for one in ports]
+
+
+@contextmanager
+def node(module: str, **parameters: object) -> Iterator[None]:
+    """A node in a process of its own."""
+    words = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
+    process = subprocess.Popen([sys.executable, "-m", module, "--ros-args", *words], stdout=sys.stderr)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Listener:
+    """Keeps what the bridge tells in its diagnostics, on a context and thread of its own."""
+
+    def __init__(self) -> None:
+        context = rclpy.Context()
+        rclpy.init(context=context)
+        self._node = rclpy.create_node("cycle_listener", context=context)
+        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._take, 10)
+        self.said: list[dict[str, str]] = []
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(self._node)
+        threading.Thread(target=executor.spin, daemon=True).start()
+
+    def _take(self, array: DiagnosticArray) -> None:
+        for status in array.status:
+            if status.name == "bridge":
+                self.said.append({pair.key: pair.value for pair in status.values} | {"message": status.message})
+
+    @property
+    def in_contact(self) -> bool:
+        """Whether the probe touches."""
+        return bool(self.said) and self.said[-1].get("machine") == "in contact"
+
+
+def measure(rate: float) -> dict[str, float]:
+    """Run the graph and sum its diagnostics up."""
+    here, there = free_ports(2)
+    robot = {"port": there, "client_port": here, "plant": "mock", "subject": 29}
+    bridge = {"controller_host": LOCALHOST, "controller_port": there, "host": LOCALHOST, "port": here}
+    with (
+        node("iiwa_bridge.ros.simulation_node", **robot),
+        node("iiwa_bridge.ros.bridge_node", **bridge, ready_on_start=True, frame_age=5.0),
+        node("us_grid_sim.ros.image_source_node", source="phantom", subject=29, rate=rate),
+        node("us_nav_agent.ros.policy_node", model=DEFAULT_MODEL, monitor=True, step_timeout=45.0, frame_timeout=10.0),
+    ):
+        listener = Listener()
+        deadline = time.monotonic() + START
+        while not listener.in_contact:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"error: no contact after {START:g} s: {listener.said[-1:]}")
+            time.sleep(0.1)
+        begun, before, walks = time.monotonic(), listener.said[-1], 0
+        while time.monotonic() - begun < SECONDS:
+            walks += 1
+            try:
+                outcome = navigate("sacrum", 20, lambda step: None, timeout=SECONDS)
+                report(f"walk {walks}: {outcome.steps} steps, {outcome.reason}")
+            except UsNavAgentError as error:
+                report(f"walk {walks}: {error}")
+            time.sleep(1.0)
+        during = listener.said[listener.said.index(before) + 1 :]
+    last = during[-1]
+    report(f"bridge: {last['message']}; missed {last['missed_cycles']}; {last['setup']}")
+    return {
+        "fri_answer_p99_ms": max(float(one["cycle_p99_ms"]) for one in during),
+        "fri_quality_drops": float(int(last["quality_drops"]) - int(before["quality_drops"])),
+    }
+
+
+def main() -> None:
+    """Measure and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=15.0, help="frames a second")
+    arguments = parser.parse_args()
+    with domain_id() as domain:
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        print(json.dumps(measure(arguments.rate)))
+
+
+if __name__ == "__main__":
+    main()
