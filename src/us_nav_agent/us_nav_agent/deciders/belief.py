@@ -132,7 +132,7 @@ class BeliefDecider(Decider):
 
     def __init__(self, locators: Sequence[Locator], knowledge: Knowledge, familiarity: Familiarity) -> None:
         # Channels last in memory: batches take two thirds of the time on a processor.
-        self.locators = [one.eval().to(memory_format=torch.channels_last) for one in locators]
+        self.locators = [one.eval().to(memory_format=torch.channels_last) for one in locators]  # type: ignore[call-overload]
         self.knowledge, self.familiarity = knowledge, familiarity
         self.config = locators[0].config
         self.targets = self.config.targets
