@@ -5,16 +5,14 @@ from collections.abc import Iterator
 import pytest
 from iiwa_bridge.safety.machine import Event, State
 from iiwa_bridge.types import StepCommand
-from support.bridge_rig import Rig, back, plant_of
-from us_grid_sim.world.motion import Motion
+from support.bridge_rig import Rig, ready_rig
 
 REASON = "cancelled; the probe is held where it is"
 
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    rig = Rig(plant_of("rigid", back(height=-0.045), Motion()))
-    rig.ready()
+    rig = ready_rig()
     yield rig
     rig.close()
 
