@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from iiwa_bridge.config import BridgeConfig, iiwa_probe
 from iiwa_bridge.robot import ControlMode, SessionState
-from iiwa_bridge.safety.machine import Event, State
+from iiwa_bridge.safety.machine import DEADLINES, Event, State
 from iiwa_bridge.types import StepCommand
 from support.bridge_rig import NEAR, PERIOD, Rig, back, plant_of, ready_rig
 from us_grid_sim.world.motion import Breathing, Motion
@@ -127,6 +127,8 @@ def test_a_retraction_ends_the_step_under_way_and_says_so() -> None:
 
 def test_nothing_to_touch_is_given_up_and_the_probe_goes_up_again() -> None:
     probe = iiwa_probe()
+    given_up = probe.force.approach_distance / probe.force.approach_speed
+    assert given_up < DEADLINES[State.APPROACHING], "it is told that nothing was there, not that time was up"
     config = BridgeConfig(probe_control=replace(probe, force=replace(probe.force, approach_distance=0.020)))
     rig = Rig(plant_of("rigid", back(height=0.2), Motion()), config)
     rig.ready()

@@ -377,7 +377,7 @@ def test_the_classifier_learns_the_toy_and_a_broken_off_training_ends_in_the_sam
 # --- calibration --------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None)
 @given(scale=st.floats(0.2, 3.0), offset=st.floats(-3.0, 1.0), seed=st.integers(0, 9))
 def test_platt_scaling_finds_the_law_that_labels_were_drawn_by(scale: float, offset: float, seed: int) -> None:
     rng = np.random.default_rng(seed)

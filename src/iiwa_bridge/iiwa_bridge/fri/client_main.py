@@ -14,9 +14,8 @@ from collections import deque
 from iiwa_bridge.fri.client import ClientConfig, ClientStatus, run_client
 from iiwa_bridge.fri.client_process import MAX_ORDER, ClientReport, MakeRespond
 from iiwa_bridge.fri.shared import SharedPage
+from iiwa_bridge.realtime import CLIENT, claim_processor
 
-_PRIORITY = 50
-"""Of SCHED_FIFO: above what is not real-time, below the kernel's own threads."""
 _LOCK_CURRENT = 1
 """MCL_CURRENT alone: with MCL_FUTURE an allocation beyond the limit of locked memory would fail."""
 
@@ -35,7 +34,7 @@ class _Parent:
 
     def settle(self) -> None:
         """Give the process what timing the machine allows, and keep what came of it."""
-        self._setup = (_real_time(), _lock_memory(), _stop_collecting())
+        self._setup = (claim_processor(CLIENT), _lock_memory(), _stop_collecting())
 
     def orders(self) -> list[bytes]:
         orders = list(self._orders)
@@ -67,14 +66,6 @@ class _Parent:
 
     def _write(self, failure: str) -> None:
         self._page.write(pickle.dumps(ClientReport(self._status, self._content, self._setup, failure)))
-
-
-def _real_time() -> str:
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-    except OSError as error:
-        return f"real-time priority: refused ({error.strerror})"
-    return f"real-time priority: SCHED_FIFO {_PRIORITY}"
 
 
 def _lock_memory() -> str:

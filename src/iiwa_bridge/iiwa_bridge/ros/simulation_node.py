@@ -5,9 +5,9 @@ import sys
 from rclpy.node import Node
 
 from iiwa_bridge.errors import IiwaBridgeError
+from iiwa_bridge.realtime import CONTROLLER, claim_processor
 from iiwa_bridge.ros.parameters import declare_simulation
 from iiwa_bridge.ros.running import run
-from iiwa_bridge.simulation.priority import claim_processor
 from iiwa_bridge.simulation.simulated_robot import SimulatedRobot
 
 _LOOK = 0.1
@@ -56,7 +56,7 @@ class SimulationNode(Node):
 
 def main() -> None:
     """Run the node."""
-    print(claim_processor(), flush=True)
+    print(claim_processor(CONTROLLER), flush=True)
     sys.exit(run(SimulationNode, threads=2))
 
 
