@@ -19,3 +19,7 @@ class BagError(UsNavAgentError):
 
 class LaunchError(UsNavAgentError):
     """A launch file or its arguments are wrong, or a node of it failed."""
+
+
+class ConsoleError(UsNavAgentError):
+    """The console cannot be opened, or cannot show what comes."""
