@@ -1,7 +1,4 @@
-"""The whole bridge in one process and without sockets: loop, both sides of the session, impedance, plant, in lock-step.
-
-Time is the controller's, so that a test runs as fast as the machine lets it and always the same.
-"""
+"""The bridge in lock-step (``iiwa_bridge.lockstep``) over backs of any shape, with all that is seen on the way kept."""
 
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -15,25 +12,24 @@ from iiwa_bridge.config import BridgeConfig
 from iiwa_bridge.description.layout import load_layout
 from iiwa_bridge.description.probe import load_probe
 from iiwa_bridge.description.urdf import write_urdf
-from iiwa_bridge.fri.client_session import ClientSession
-from iiwa_bridge.fri.controller_session import ControllerConfig, ControllerSession, JointLimits
+from iiwa_bridge.fri.controller_session import ControllerSession
 from iiwa_bridge.kinematics.arm import Arm
-from iiwa_bridge.loop import Loop
-from iiwa_bridge.orders import LoopReport, Order, OrderEnd, Touch
-from iiwa_bridge.robot import ArmPlant, ArmState, CommandMode, ControlMode, RobotCommand, RobotState
+from iiwa_bridge.lockstep import PERIOD, LockStep
+from iiwa_bridge.orders import OrderEnd, Touch
+from iiwa_bridge.robot import ArmPlant, ArmState, RobotCommand, RobotState
 from iiwa_bridge.safety.machine import Event, State
-from iiwa_bridge.simulation.impedance import ImpedanceCell, ImpedanceConfig
 from iiwa_bridge.types import StepCommand
 from us_grid_sim.world.motion import Motion
 from us_grid_sim.world.pybullet_arm import PyBulletArm
 from us_grid_sim.world.rigid_arm import RigidArm
 from us_grid_sim.world.skin import Patient, Skin
 
+from iiwa_bridge import lockstep
+
 Array = npt.NDArray[np.float64]
 
 LAYOUT = load_layout()
 TO_PATIENT = np.linalg.inv(LAYOUT.patient)
-PERIOD = 0.005
 NEAR = -0.048
 """Height of a back 2 mm under the probe's start [m]."""
 
@@ -58,38 +54,22 @@ def plant_of(kind: str, skin: Skin, motion: Motion, folder: Path | None = None) 
     return PyBulletArm(write_urdf(folder / "arm.urdf", load_probe()), patient)
 
 
-class Witness:
+class Witness(lockstep.Witness):
     """A plant, and what truly happened to it in every millisecond."""
 
     def __init__(self, plant: ArmPlant) -> None:
-        self._plant = plant
+        super().__init__(plant)
         self.forces: list[float] = []
-        self.tools: list[Array] = []
-
-    def reset(self, position: Array) -> ArmState:
-        return self._seen(self._plant.reset(position))
-
-    def step(self, torque: Array, duration: float) -> ArmState:
-        return self._seen(self._plant.step(torque, duration))
-
-    def close(self) -> None:
-        self._plant.close()
 
     def _seen(self, state: ArmState) -> ArmState:
-        self.forces.append(float(np.linalg.norm(state.contact_force)))
-        self.tools.append(state.tool)
-        self.along = float(state.contact_force[2])
+        super()._seen(state)
+        self.forces.append(self.force)
         return state
 
     @property
     def pose(self) -> Array:
         """Of the probe in the patient frame (4, 4) [m], as it truly is."""
-        return np.asarray(TO_PATIENT @ self.tools[-1])
-
-    @property
-    def force(self) -> float:
-        """On the patient now [N]."""
-        return self.forces[-1]
+        return np.asarray(TO_PATIENT @ self.state.tool)
 
 
 @dataclass
@@ -103,7 +83,7 @@ class Trace:
     sent: list[Array] = field(default_factory=list)
 
 
-class Rig:
+class Rig(LockStep):
     """The bridge over a back.
 
     Args:
@@ -113,24 +93,14 @@ class Rig:
     """
 
     def __init__(self, plant: ArmPlant, config: BridgeConfig | None = None, seed: int = 0) -> None:
-        self.witness = Witness(plant)
-        arm = Arm()
-        limits = JointLimits(arm.limits.lower, arm.limits.upper, arm.limits.velocity)
-        settings = ControllerConfig(limits, PERIOD, control=ControlMode.CARTESIAN_IMPEDANCE, command=CommandMode.WRENCH)
-        self.cell = ImpedanceCell(self.witness, arm, ImpedanceConfig(LAYOUT.start), seed)
-        self.robot = self.cell.reset()
-        self._settings, self._before = settings, 0.0
-        self.controller = ControllerSession(settings, self.robot)
-        self.delay = 0.0
-        """By which the loop's clock is ahead of the controller's [s]."""
-        self.loop = Loop(config or BridgeConfig(), self.now)
+        self.witness, self.trace = Witness(plant), Trace()
+        self._before = self.delay = 0.0
+        """``delay``: by which the loop's clock is ahead of the controller's [s]."""
         self.spoil = lambda state: state
-        self.client = ClientSession(self._respond, self.now, timeout=0.1)
-        self.trace, self._number = Trace(), 0
-        self._command: RobotCommand | None = None
+        super().__init__(self.witness, config, seed=seed)
 
     def now(self) -> float:
-        return self._before + self.controller.time + self.delay
+        return self._before + super().now() + self.delay
 
     def copy(self) -> "Rig":
         """Another one in the same state, whose future is its own; not with PyBullet's arm, which is not in Python."""
@@ -143,28 +113,15 @@ class Rig:
         self.controller = ControllerSession(self._settings, self.robot)
 
     def _respond(self, state: RobotState) -> RobotCommand:
-        self._command = self.loop(self.spoil(state))
-        return self._command
+        return super()._respond(self.spoil(state))
 
-    def cycle(self, lost: bool = False) -> None:
-        """A message, its answer, a period of the robot; ``lost``: the message never comes."""
-        message = self.controller.message(self.robot)
-        if not lost and self.client.take(message):
-            answer = self.client.answer()
-            if answer is not None:
-                self.controller.receive(answer)
-        self.client.watch()
-        self.controller.close_cycle()
-        self.robot = self.cell.advance(self.controller.command, self.controller.control, PERIOD)
+    def cycle(self, lost: bool = False, answer_lost: bool = False) -> None:
+        super().cycle(lost, answer_lost)
         self.trace.time.append(self.now())
         self.trace.states.append(self.state)
         self.trace.forces.append(self.witness.along)
         self.trace.poses.append(self.witness.pose)
         self.trace.sent.append(self.controller.command.position)
-
-    def go(self, seconds: float) -> None:
-        for _ in range(round(seconds / PERIOD)):
-            self.cycle()
 
     def until(self, *states: State, seconds: float = 40.0) -> None:
         """Go on until the machine is in one of these states."""
@@ -175,32 +132,9 @@ class Rig:
         raise AssertionError(f"{self.state.value} after {seconds} s, not {states}; {self.report.reasons}")
 
     @property
-    def report(self) -> LoopReport:
-        assert self.loop.report is not None
-        return self.loop.report
-
-    @property
-    def state(self) -> State:
-        return State.IDLE if self.loop.report is None else self.loop.report.machine
-
-    @property
     def peak(self) -> float:
         """Highest true force on the patient so far [N]."""
-        return max(self.witness.forces)
-
-    def order(self, event: Event, aim: StepCommand | Touch | None = None, reason: str = "") -> int:
-        self._number += 1
-        self.loop.take(Order(self._number, event, aim, reason))
-        return self._number
-
-    def done(self, number: int, seconds: float = 40.0) -> OrderEnd:
-        """Go on until an order has ended."""
-        for _ in range(round(seconds / PERIOD)):
-            for ended in self.report.ended if self.loop.report else ():
-                if ended.number == number:
-                    return ended
-            self.cycle()
-        raise AssertionError(f"order {number} has not ended after {seconds} s; the machine is {self.state.value}")
+        return self.witness.peak
 
     def ready(self) -> None:
         """Connect, tare, enable."""
@@ -214,9 +148,6 @@ class Rig:
 
     def step(self, dx: float, dy: float, force: float = 1.5) -> OrderEnd:
         return self.done(self.order(Event.STEP, StepCommand(dx, dy, force)))
-
-    def close(self) -> None:
-        self.cell.close()
 
 
 @cache
