@@ -160,6 +160,7 @@ def test_breathing_reaches_the_force_on_a_probe_that_is_held(gantry: Callable[..
         spring = 2e5 * (-0.001 - state.position[2]) - 800.0 * state.velocity[2]
         state = arm.step(HELD + np.array([0.0, 0.0, spring]), TICK)
     assert state.contact_force[2] == pytest.approx(1000.0 * (0.001 + 0.004), rel=0.01)
+    assert state.rise == BREATH.rise(2.0)[0]
 
 
 def test_the_same_twice_gives_the_same_bytes_and_reset_forgets_all(gantry: Callable[..., Plant]) -> None:
@@ -171,7 +172,7 @@ def test_the_same_twice_gives_the_same_bytes_and_reset_forgets_all(gantry: Calla
             # At last through the skin and, in PyBullet, on to the table.
             push = np.array([0.2 * math.sin(0.02 * tick), 0.1, -1.5 if tick < 300 else -500.0])
             states.append(arm.step(HELD + push, TICK))
-        return b"".join(getattr(s, f.name).tobytes() for s in states for f in dataclasses.fields(s))
+        return b"".join(np.asarray(getattr(s, f.name)).tobytes() for s in states for f in dataclasses.fields(s))
 
     one = gantry(patient)
     first = course(one)
@@ -182,7 +183,7 @@ def test_the_same_twice_gives_the_same_bytes_and_reset_forgets_all(gantry: Calla
 def test_what_was_measured_stays_as_it_was(gantry: Callable[..., Plant]) -> None:
     arm = gantry(lying(plane()))
     first = arm.reset(np.array([0.0, 0.0, -0.001]))
-    kept = {f.name: getattr(first, f.name).copy() for f in dataclasses.fields(first)}
+    kept = {f.name: np.copy(getattr(first, f.name)) for f in dataclasses.fields(first)}
     run(arm, np.zeros(3), 0.05)
     for name, value in kept.items():
         np.testing.assert_array_equal(getattr(first, name), value)

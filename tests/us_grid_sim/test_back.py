@@ -153,6 +153,42 @@ def test_what_is_switched_off_does_not_change_the_rest() -> None:
     assert sample_motion(7, breathing=False, movement=True) == Motion(None, both.movement)
 
 
+def test_movements_wait_for_the_first_touch_where_they_are_told_to() -> None:
+    moves = Movement(distance=-0.02, start=1.0, duration=0.5)
+    motion = Motion(sinking=moves, from_touch=True)
+    assert motion.rise(100.0) == (0.0, 0.0)
+    assert motion.rise(101.25, touched=100.0) == moves.rise(1.25)
+    assert Motion(sinking=moves).rise(1.25, touched=1.0) == moves.rise(1.25)
+
+
+@relaxed
+@given(st.integers(0, 2**32 - 1), st.floats(0.001, 0.05))
+def test_a_patient_who_sinks_away_does_so_by_what_is_asked_and_all_else_stays(seed: int, sinks: float) -> None:
+    motion = sample_motion(seed, breathing=True, movement=True, sinks=sinks)
+    assert motion.sinking is not None
+    assert motion.sinking.rise(3.9) == (0.0, 0.0)
+    assert motion.sinking.rise(14.0) == (-sinks, 0.0)
+    unsunk = sample_motion(seed, breathing=True, movement=True)
+    assert (unsunk.breathing, unsunk.movement, unsunk.sinking) == (motion.breathing, motion.movement, None)
+
+
+@pytest.mark.parametrize("sinks", [-0.001, math.nan, math.inf])
+def test_a_patient_does_not_sink_by_less_than_nothing(sinks: float) -> None:
+    with pytest.raises(UsGridSimError, match="expected 0 or more"):
+        sample_motion(0, breathing=False, movement=False, sinks=sinks)
+
+
+def test_the_skin_remembers_its_first_touch_until_it_is_reset() -> None:
+    contact = Contact(lying(plane(), Motion(sinking=Movement(-0.02, 1.0, 0.5), from_touch=True)), ContactLaw())
+    for time, rise in ((5.0, 0.0), (6.6, -0.02), (9.0, -0.02)):
+        contact.touch(tool_at(-0.001), time)
+        assert contact.rise == rise, time
+    assert contact.touch(tool_at(-0.001), 9.0).force == (0.0, 0.0, 0.0)
+    contact.reset()
+    contact.touch(tool_at(0.1), 9.0)
+    assert contact.rise == 0.0
+
+
 @relaxed
 @given(st.integers(0, 2**32 - 1))
 def test_a_sampled_patient_breathes_as_people_do(seed: int) -> None:

@@ -142,6 +142,7 @@ class ArmState:
         contact_torque: by the contact of the probe (7,) [N m]: what an ideal sensor of external torque would tell.
         tool: pose (4, 4) of ``us_probe`` in ``world`` [m], as it truly is.
         contact_force: on the patient by the probe (3,), in ``us_probe`` [N], as it truly is.
+        rise: of the patient's back towards the probe by breathing and movement, along -z of ``patient`` [m].
     """
 
     position: Array
@@ -149,6 +150,7 @@ class ArmState:
     contact_torque: Array
     tool: Array
     contact_force: Array
+    rise: float
 
 
 class ArmPlant(Protocol):

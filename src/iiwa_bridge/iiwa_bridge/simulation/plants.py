@@ -23,7 +23,9 @@ class ArmSetup:
         subject: who lies there, by the index in the cohort.
         seed: of the cohort, and of how the back moves.
         breathing: whether the patient breathes.
-        movement: whether the patient moves once towards the probe.
+        movement: whether the patient moves once towards the probe, some seconds after its first touch.
+        contact_loss: by how much the patient sinks away from it once, likewise [m].
+        viewer: whether a window shows the arm.
     """
 
     urdf: Path
@@ -33,6 +35,8 @@ class ArmSetup:
     seed: int
     breathing: bool
     movement: bool
+    contact_loss: float = 0.0
+    viewer: bool = False
 
 
 MakeArm = Callable[[ArmSetup], ArmPlant]

@@ -32,6 +32,7 @@ class ArmState:
         contact_torque: by the contact of the probe (n,) [N m].
         tool: pose (4, 4) of ``us_probe`` in ``world`` [m].
         contact_force: on the patient by the probe (3,), in ``us_probe`` [N].
+        rise: of the patient's back towards the probe, along -z of ``patient`` [m].
     """
 
     position: Array
@@ -39,6 +40,7 @@ class ArmState:
     contact_torque: Array
     tool: Array
     contact_force: Array
+    rise: float
 
 
 def pose_of(tool: Tool) -> Array:

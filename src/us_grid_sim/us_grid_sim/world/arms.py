@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
+from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.phantom.record import sample_subject
 from us_grid_sim.phantom.subject import build_phantom
 from us_grid_sim.world.arm import Array
@@ -22,7 +23,9 @@ class Setup(Protocol):
         subject: who lies there, by the index in the cohort.
         seed: of the cohort, and of how the back moves.
         breathing: whether the patient breathes.
-        movement: whether the patient moves once towards the probe.
+        movement: whether the patient moves once towards the probe, some seconds after its first touch.
+        contact_loss: by how much the patient sinks away from it once, likewise [m].
+        viewer: whether a window shows it.
     """
 
     @property
@@ -39,18 +42,29 @@ class Setup(Protocol):
     def breathing(self) -> bool: ...  # noqa: D102
     @property
     def movement(self) -> bool: ...  # noqa: D102
+    @property
+    def contact_loss(self) -> float: ...  # noqa: D102
+    @property
+    def viewer(self) -> bool: ...  # noqa: D102
 
 
 def make_mock(setup: Setup) -> RigidArm:
-    """The fast arm, without PyBullet."""
+    """The fast arm, without PyBullet.
+
+    Raises:
+        UsGridSimError: a viewer is asked for.
+    """
+    if setup.viewer:
+        raise UsGridSimError("the mock has no viewer; choose the plant pybullet, or go without")
     return RigidArm(setup.model, _patient(setup))
 
 
 def make_pybullet(setup: Setup) -> PyBulletArm:
     """PyBullet's arm."""
-    return PyBulletArm(setup.urdf, _patient(setup))
+    return PyBulletArm(setup.urdf, _patient(setup), gui=setup.viewer)
 
 
 def _patient(setup: Setup) -> Patient:
     skin = Skin.of(build_phantom(sample_subject(setup.seed, setup.subject)))
-    return Patient(skin, setup.patient, sample_motion(setup.seed, setup.breathing, setup.movement))
+    motion = sample_motion(setup.seed, setup.breathing, setup.movement, setup.contact_loss, from_touch=True)
+    return Patient(skin, setup.patient, motion)

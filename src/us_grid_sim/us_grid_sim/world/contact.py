@@ -91,12 +91,20 @@ class Contact:
     Args:
         patient: who is touched.
         law: damping and friction.
+
+    Attributes:
+        rise: of the back towards the probe, when it was asked last [m].
     """
 
     def __init__(self, patient: Patient, law: ContactLaw) -> None:
         self._skin, self._motion, self._law = patient.skin, patient.motion, law
         self._to_world, self._origin = rows_of(patient.pose.tolist())
         self._to_patient = transposed(self._to_world)
+        self.reset()
+
+    def reset(self) -> None:
+        """Nobody has touched the patient yet."""
+        self._touched, self.rise = math.inf, 0.0
 
     def touch(self, tool: Tool, time: float) -> Touch:
         """Force and torque on the probe at ``time`` [s], tool and answer in ``world``."""
@@ -119,10 +127,10 @@ class Contact:
 
     def _pressed(self, origin: Vector, axes: _Pair, motion: _Pair, time: float) -> Touch:
         """What acts on a face with an origin, the axes along the array and the beam, a velocity and a spin."""
-        rise, rate = self._motion.rise(time)
+        self.rise, rate = self._motion.rise(time, self._touched)
         (x, y, z), ((ax, ay, az), (bx, by, bz)), ((ux, uy, uz), (wx, wy, wz)) = origin, axes, motion
         # Seen from the skin: a back that has risen towards the probe is a probe that has come nearer.
-        z, uz, touched = z + rise, uz + rate, False
+        z, uz, touched = z + self.rise, uz + rate, False
         if z < self._skin.top - _REACH:
             return NOTHING
         law, film, under, force = self._law, self._law.slip**2, self._skin.under, self._skin.force
@@ -148,4 +156,7 @@ class Contact:
             px, py, pz = push * nx - drag * sx, push * ny - drag * sy, push * nz - drag * sz
             fx, fy, fz = fx + px, fy + py, fz + pz
             mx, my, mz = mx + cy * pz - cz * py, my + cz * px - cx * pz, mz + cx * py - cy * px
-        return Touch((fx, fy, fz), (mx, my, mz)) if touched else NOTHING
+        if not touched:
+            return NOTHING
+        self._touched = min(self._touched, time)
+        return Touch((fx, fy, fz), (mx, my, mz))

@@ -74,28 +74,51 @@ class Movement:
 
 @dataclass(frozen=True)
 class Motion:
-    """Everything by which the back moves; what is None is switched off."""
+    """Everything by which the back moves; what is None is switched off.
+
+    Attributes:
+        breathing: goes on all the time.
+        movement: of the person, towards the probe or away from it.
+        sinking: another one, away from the probe: the contact is lost and has to be found again.
+        from_touch: whether the two movements' starts are counted from the probe's first touch on, so that they meet it
+            however long it took to come; otherwise from the start of time.
+    """
 
     breathing: Breathing | None = None
     movement: Movement | None = None
+    sinking: Movement | None = None
+    from_touch: bool = False
 
-    def rise(self, time: float) -> tuple[float, float]:
-        """Height towards the probe [m] and its rate [m/s] at ``time`` [s]."""
+    def rise(self, time: float, touched: float = math.inf) -> tuple[float, float]:
+        """Height towards the probe [m] and its rate [m/s].
+
+        Args:
+            time: since the start [s].
+            touched: time of the first touch [s]; infinity: there was none yet.
+        """
         height, rate = 0.0, 0.0
-        for part in (self.breathing, self.movement):
+        since = time - touched if self.from_touch else time
+        for part, at in ((self.breathing, time), (self.movement, since), (self.sinking, since)):
             if part is not None:
-                more, faster = part.rise(time)
+                more, faster = part.rise(at)
                 height, rate = height + more, rate + faster
         return height, rate
 
 
-def sample_motion(seed: int, breathing: bool, movement: bool) -> Motion:
-    """Sample how a patient moves; each part is the same whether the other is switched on or off.
+def sample_motion(seed: int, breathing: bool, movement: bool, sinks: float = 0.0, from_touch: bool = False) -> Motion:
+    """Sample how a patient moves; each part is the same whether the others are switched on or off.
 
     Breathing lifts the back by 2 to 5 mm, 0.2 to 0.3 times a second. The movement brings it 10 to 20 mm nearer to the
-    probe within 0.5 to 1.5 s, and begins 2 to 6 s after the start.
+    probe within 0.5 to 1.5 s, and begins 2 to 6 s after the start. Where the patient ``sinks`` away by so much [m], it
+    takes 0.5 to 1.5 s and begins after 4 to 12 s.
+
+    Raises:
+        UsGridSimError: the patient sinks by less than nothing.
     """
+    if not 0.0 <= sinks < math.inf:
+        raise UsGridSimError(f"motion: the patient sinks away by {sinks} m; expected 0 or more")
     draw = np.random.default_rng(seed).uniform
     breath = Breathing(float(draw(0.002, 0.005)), float(draw(0.2, 0.3)), float(draw(0.0, 1.0)))
     move = Movement(float(draw(0.010, 0.020)), float(draw(2.0, 6.0)), float(draw(0.5, 1.5)))
-    return Motion(breath if breathing else None, move if movement else None)
+    sink = Movement(-sinks, float(draw(4.0, 12.0)), float(draw(0.5, 1.5)))
+    return Motion(breath if breathing else None, move if movement else None, sink if sinks else None, from_touch)

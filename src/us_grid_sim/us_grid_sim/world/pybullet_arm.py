@@ -98,6 +98,7 @@ class PyBulletArm:
         for joint, value in zip(self._joints, values, strict=True):
             self._bullet.resetJointState(self._arm, joint, value, 0.0, physicsClientId=self._client)
         self._ticks = 0
+        self._contact.reset()
         self._look()
         return self._state()
 
@@ -146,8 +147,8 @@ class PyBulletArm:
         states = self._bullet.getJointStates(self._arm, self._joints, physicsClientId=self._client)
         position, velocity = [state[0] for state in states], [state[1] for state in states]
         on_patient = -np.array(rotated(transposed(self._tool.rotation), self._touch.force))
-        contact_torque = self._contact_torque(position)
-        return ArmState(np.array(position), np.array(velocity), contact_torque, pose_of(self._tool), on_patient)
+        contact_torque, tool, rise = self._contact_torque(position), pose_of(self._tool), self._contact.rise
+        return ArmState(np.array(position), np.array(velocity), contact_torque, tool, on_patient, rise)
 
     def _contact_torque(self, position: list[float]) -> Array:
         """What the touch asks of the joints (n,) [N m]: the transposed Jacobian times its wrench."""

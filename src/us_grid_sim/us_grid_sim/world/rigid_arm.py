@@ -74,6 +74,7 @@ class RigidArm:
         except np.linalg.LinAlgError:
             raise UsGridSimError("rigid arm: the mass matrix has no inverse; expected a definite one") from None
         self._ticks = 0
+        self._contact.reset()
         self._look()
         return self._state()
 
@@ -113,4 +114,7 @@ class RigidArm:
             self._contact_torque = np.array(self._force + rotated(to_tool, touch.torque)).dot(jacobian)
 
     def _state(self) -> ArmState:
-        return ArmState(self._position, self._velocity, self._contact_torque, self._pose, -np.array(self._force))
+        on_patient = -np.array(self._force)
+        return ArmState(
+            self._position, self._velocity, self._contact_torque, self._pose, on_patient, self._contact.rise
+        )
