@@ -227,7 +227,11 @@ def test_every_node_ends_cleanly_within_two_seconds_and_leaves_no_process_behind
     shared = max(1.5, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
     for node in nodes:
         begun = time.monotonic()
+        # Twice: from the terminal, and from a launcher that passes it on.
+        node.process.send_signal(number)
+        time.sleep(0.02)
         assert node.end(number, seconds=60.0) == 0, node.output
         assert time.monotonic() - begun < 2.0 * shared, node.log.stem
     assert not [pid for pid in left if Path(f"/proc/{pid}").exists()]
     assert not [node.output for node in nodes if "Traceback" in node.output]
+    assert (tmp_path / "bag" / "metadata.yaml").exists(), "the bag is whole"

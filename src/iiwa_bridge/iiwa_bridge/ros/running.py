@@ -12,7 +12,7 @@ from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 
 from iiwa_bridge.errors import IiwaBridgeError
-from iiwa_bridge.ros.shutdown import until_shutdown
+from iiwa_bridge.ros.shutdown import ignore_signals, interrupt_once, until_shutdown
 
 
 class RunningNode(Protocol):
@@ -35,6 +35,7 @@ def run(make: Callable[[], Node], threads: int) -> int:
         make: makes the node, which satisfies RunningNode; its IiwaBridgeError is the user's to mend: one line, 1.
         threads: of the executor.
     """
+    interrupt_once()
     rclpy.init()
     node = None
     code = 0
@@ -50,6 +51,7 @@ def run(make: Callable[[], Node], threads: int) -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 1
     finally:
+        ignore_signals()
         if node is not None:
             node.close()
         rclpy.try_shutdown()

@@ -1,7 +1,9 @@
 """What a signal leaves behind: the context ends at once, and whatever spins or publishes finds it gone."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import rclpy
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError  # rclpy names them nowhere else
@@ -19,3 +21,24 @@ def until_shutdown() -> Iterator[None]:
     except (RCLError, InvalidHandle, NotInitializedException):
         if rclpy.ok():
             raise
+
+
+def interrupt_once() -> None:
+    """From now on the first SIGINT or SIGTERM raises KeyboardInterrupt, and no further one does anything.
+
+    A second Ctrl-C, or a launcher's signal beside the terminal's, would else cut the closing of a bag or a stop short.
+    Before ``rclpy.init``, whose own handler then calls this one.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+
+
+def ignore_signals() -> None:
+    """The end is under way."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    ignore_signals()
+    raise KeyboardInterrupt

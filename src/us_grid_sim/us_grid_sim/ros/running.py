@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 import rclpy
-from rclpy._rclpy_pybind11 import RCLError  # rclpy names it nowhere else
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 
 from us_grid_sim.errors import UsGridSimError
+from us_grid_sim.ros.shutdown import ignore_signals, interrupt_once, until_shutdown
 
 
 class RunningNode(Protocol):
@@ -33,27 +33,23 @@ def run(make: Callable[[], Node], errors: tuple[type[Exception], ...] = (UsGridS
         errors: exceptions of ``make`` that are the user's to mend: one line, exit status 1.
         threads: of the executor.
     """
+    interrupt_once()
     rclpy.init()
     node = None
     code = 0
     try:
-        node = make()
-        executor = MultiThreadedExecutor(threads)
-        executor.add_node(node)
-        while rclpy.ok() and not node.finished:
-            executor.spin_once(timeout_sec=0.1)
-        code = node.exit_code
+        with until_shutdown():
+            node = make()
+            executor = MultiThreadedExecutor(threads)
+            executor.add_node(node)
+            while rclpy.ok() and not node.finished:
+                executor.spin_once(timeout_sec=0.1)
+            code = node.exit_code
     except errors as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        code = node.exit_code if node is not None else 0
-    except RCLError:
-        # A signal ends the context at once; a callback that was about to publish then finds it gone.
-        if rclpy.ok():
-            raise
-        code = node.exit_code if node is not None else 0
     finally:
+        ignore_signals()
         if node is not None:
             node.close()
         rclpy.try_shutdown()
