@@ -1,4 +1,4 @@
-"""Where a console's pictures come from, and what it may ask for: one protocol each, so that the page never knows which."""
+"""Where a console's pictures come from, and what it may ask for: protocols, so that the page never knows which."""
 
 from dataclasses import dataclass
 from typing import Protocol

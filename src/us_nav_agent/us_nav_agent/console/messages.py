@@ -1,4 +1,4 @@
-"""From messages to records. A message is rclpy's or rosbags': both name the fields alike, so one reading serves both."""
+"""From messages, rclpy's or rosbags', to records: both name the fields alike, so one reading serves both."""
 
 import math
 from collections.abc import Callable, Iterator

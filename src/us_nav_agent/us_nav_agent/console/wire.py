@@ -1,4 +1,4 @@
-"""What goes over the wire to the page: a snapshot as JSON, a frame as JPEG with its number and age."""
+"""What goes over the wire to the page: a turn is a snapshot as JSON and, where there is a new one, a frame as JPEG."""
 
 import json
 import math
@@ -16,8 +16,8 @@ from us_nav_agent.errors import ConsoleError
 
 _QUALITY = 85
 """Of the JPEG, in per cent: speckle keeps its grain, 60 kB a frame."""
-_HEAD = struct.Struct("<If")
-"""Before the JPEG: the frame's number, and its age [s]."""
+_HEAD = struct.Struct("<I")
+"""Before the JSON: its length in bytes; what comes after it is the JPEG."""
 
 
 def jpeg(pixels: Picture) -> bytes:
@@ -32,13 +32,10 @@ def jpeg(pixels: Picture) -> bytes:
     return bytes(data)
 
 
-def frame_message(number: int, age: float, data: bytes) -> bytes:
-    """A frame for the page."""
-    return _HEAD.pack(number & 0xFFFFFFFF, age) + data
+def turn_message(snapshot: Snapshot, player: Playhead | None, picture: bytes = b"") -> bytes:
+    """A turn for the page: length of the JSON, the JSON, the JPEG or nothing.
 
-
-def state_message(snapshot: Snapshot, player: Playhead | None) -> str:
-    """A snapshot for the page: metres as millimetres, radians as degrees, what is not known as null.
+    Metres as millimetres, radians as degrees, what is not known as null.
 
     ``epoch`` counts the jumps of a recording: curves of another epoch are to be forgotten.
     """
@@ -66,7 +63,8 @@ def state_message(snapshot: Snapshot, player: Playhead | None) -> str:
         "force": _samples(snapshot.force),
         "joint_angles": _samples(snapshot.joint_angles, 180.0 / math.pi),
     }
-    return json.dumps(content, allow_nan=False, separators=(",", ":"))
+    told = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    return b"".join((_HEAD.pack(len(told)), told, picture))
 
 
 def _short(value: float | None) -> float | None:
