@@ -19,6 +19,7 @@ setup(
             "bridge_node = iiwa_bridge.ros.bridge_node:main",
             "robot_simulation = iiwa_bridge.ros.simulation_node:main",
         ],
+        "us_grid_sim.robots": ["iiwa_bridge = iiwa_bridge.lockstep_robot:LockStepRobot"],
     },
     zip_safe=False,
 )
