@@ -6,14 +6,19 @@
 
 import gymnasium
 
-_ENTRY_POINT = "us_grid_sim.envs.sacrum_nav:SacrumNavEnv"
+_GRID = "us_grid_sim.envs.sacrum_nav:SacrumNavEnv"
+_ENVIRONMENTS = {
+    "us_grid_sim/SacrumNav-v0": (_GRID, {"stop": True}),
+    "us_grid_sim/SacrumNavNoStop-v0": (_GRID, {"stop": False}),
+    "us_grid_sim/SacrumNavClosedLoop-v0": ("us_grid_sim.envs.closed_loop:SacrumNavClosedLoopEnv", {}),
+}
 
 
 def register_envs() -> None:
     """Make the environments known to gymnasium; a second call changes nothing."""
-    for name, stop in (("us_grid_sim/SacrumNav-v0", True), ("us_grid_sim/SacrumNavNoStop-v0", False)):
+    for name, (entry_point, arguments) in _ENVIRONMENTS.items():
         if name not in gymnasium.registry:
-            gymnasium.register(id=name, entry_point=_ENTRY_POINT, kwargs={"stop": stop})
+            gymnasium.register(id=name, entry_point=entry_point, kwargs=arguments)
 
 
 register_envs()

@@ -1,4 +1,4 @@
-"""A run over a virtual patient with the robot in the loop: what a node graph does, in one process and without clocks."""
+"""A run over a virtual patient with the robot in the loop: in one process and without clocks."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -92,16 +92,18 @@ class LoopRun:
         UsGridSimError: no robot is installed, or no such plant.
     """
 
-    def __init__(
-        self, patient: VirtualPatient, plant: str, disturbances: Disturbances, start: Bin, seed: int
-    ) -> None:
+    def __init__(self, patient: VirtualPatient, plant: str, disturbances: Disturbances, start: Bin, seed: int) -> None:
         self._source, what = patient.source, disturbances
         motion = sample_motion(seed, what.breathing, what.movement, what.contact_loss, from_touch=True)
         maker = plant_maker(plant, lambda pose: Patient(patient.skin, pose, motion))
         self.robot = make_robot(RobotSetup(maker, CONTACT_FORCE, what.packet_loss, seed))
         self.reason = ""
-        self._judge(self.robot.reset(above(patient.source.phantom, start)))
-        self._look()
+        try:
+            self._judge(self.robot.reset(above(patient.source.phantom, start)))
+            self._look()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def position(self) -> Bin:

@@ -95,7 +95,7 @@ class Statistics(Protocol):
 
 
 class Robot(Protocol):
-    """A robot that presses a probe on a patient and steps over the skin; each call returns when its motion has ended."""
+    """A robot that presses a probe on a patient and steps over the skin; each call returns when its motion ended."""
 
     @property
     def pose(self) -> Array:
