@@ -12,25 +12,21 @@ The last line is a JSON object for tools/figures.py.
 
 import argparse
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from domain_coordinator import domain_id
 from rclpy.executors import SingleThreadedExecutor
+from support.graph import LOCALHOST, free_ports, node, own_domain
 from us_nav_agent.defaults import DEFAULT_MODEL
 from us_nav_agent.errors import UsNavAgentError
 from us_nav_agent.ros.navigate_client import navigate
 
-LOCALHOST = "127.0.0.1"
 SECONDS = 60.0
 START = 180.0
 
@@ -38,31 +34,6 @@ START = 180.0
 def report(text: str) -> None:
     """Print what people read, apart from the figures."""
     print(text, file=sys.stderr, flush=True)
-
-
-def free_ports(count: int) -> list[int]:
-    """UDP ports of this machine that nobody listens on."""
-    with ExitStack() as stack:
-        ports = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(count)]
-        for one in ports:
-            one.bind((LOCALHOST, 0))
-        return [int(one.getsockname()[1]) for one in ports]
-
-
-@contextmanager
-def node(module: str, **parameters: object) -> Iterator[None]:
-    """A node in a process of its own."""
-    words = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
-    process = subprocess.Popen([sys.executable, "-m", module, "--ros-args", *words], stdout=sys.stderr)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 class Listener:
@@ -129,11 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=15.0, help="frames a second")
     arguments = parser.parse_args()
-    with domain_id() as domain:
-        os.environ["ROS_DOMAIN_ID"] = str(domain)
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-        os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with own_domain():
         print(json.dumps(measure(arguments.rate)))
 
 

@@ -1,7 +1,6 @@
 """Nodes as child processes, a small subject and a policy for the tests of whole graphs."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,21 +23,8 @@ MODULES = {
 }
 
 
-LOCALHOST = "127.0.0.1"
 START_UP = 120.0
 """Longest wait for a node to be up [s]; on cores that others keep busy its imports alone take some ten."""
-
-
-def free_ports(count: int) -> list[int]:
-    """UDP ports of this machine that are free."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((LOCALHOST, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def descendants(pid: int) -> set[int]:

@@ -17,12 +17,13 @@ from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
+from support.graph import LOCALHOST, free_ports
 from us_grid_sim.ros.conversions import IMAGE_QOS, image_message
 from us_nav_agent.errors import UsNavAgentError
 from us_nav_agent.ros.navigate_client import StepReport, navigate
 from us_nav_interfaces.action import NavigateToTarget
 
-from .conftest import LOCALHOST, START_UP, Start, descendants, free_ports
+from .conftest import START_UP, Start, descendants
 
 pytestmark = pytest.mark.ros
 

@@ -15,13 +15,15 @@ import yaml
 pytest.importorskip("rclpy", reason="ROS 2 is not installed: run `make setup`")
 
 from rosbags.highlevel import AnyReader
+from support.graph import free_ports
 from us_grid_sim.sources.metaimage import MetaImageSource
+from us_grid_sim.sources.picture import Picture
 from us_nav_agent.bags.read import read_bag, read_decisions, read_frames, stamp_ns
 from us_nav_agent.cli.launch_file import read_launch_file
 from us_nav_agent.cli.launcher import Launcher, find_launch_file, share_of
 from us_nav_agent.ros.navigate_client import StepReport, navigate
 
-from .conftest import START_UP, Start, free_ports
+from .conftest import START_UP, Start
 
 pytestmark = pytest.mark.ros
 ROI = (10, 12)
@@ -37,7 +39,7 @@ def test_each_frame_of_the_real_sequence_leads_to_one_decision_in_order_with_non
         assert launcher.wait() == "image_source has ended", lines
     assert not launcher.failed, lines
 
-    recorded = MetaImageSource(plus_sequence, (*ROI, 800, 600))
+    recorded = MetaImageSource(plus_sequence, Picture(ROI))
     originals = list(iter(recorded.read, None))
     assert len(originals) == 21
     frames = list(read_frames(bag))
