@@ -184,7 +184,7 @@ def test_the_lifecycle_allows_orders_and_ends_the_connection(ros_env: dict[str, 
 
 
 def test_for_a_simulation_the_node_makes_the_first_contact_itself(ros_env: dict[str, str]) -> None:
-    with node_rig(ready_on_start=True, start_x=0.01, start_y=-0.005, start_force=1.2) as rig:
+    with node_rig(ready_on_start=True, start="'5,8'", start_force=1.2) as rig:
         rig.operator.meet()
         rig.commanding()
         time.sleep(2.0)
@@ -199,7 +199,7 @@ def test_for_a_simulation_the_node_makes_the_first_contact_itself(ros_env: dict[
         status_now = rig.status
         assert status_now.tared and status_now.force_set_point == 1.2
         assert status_now.pose is not None
-        assert tuple(status_now.pose[:2, 3]) == pytest.approx((0.01, -0.005), abs=2e-3)
+        assert tuple(status_now.pose[:2, 3]) == pytest.approx((0.02, 0.0), abs=2e-3)
         wait_until(lambda: not rig.node._stepping.locked(), "the end of the order")
         status, result = rig.operator.step(0.01, 0.0)
         assert (status, result.reached, result.reason) == (GoalStatus.STATUS_SUCCEEDED, True, "")

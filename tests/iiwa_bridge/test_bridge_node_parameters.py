@@ -104,8 +104,13 @@ def test_every_parameter_is_described_and_every_number_bounded(declared: Declare
 
 
 def test_the_first_contact_of_a_simulation_is_where_the_parameters_say(declared: Declare) -> None:
-    _, config = declared(controller_host="127.0.0.1", ready_on_start=True, start_x=0.06, start_y=-0.04, start_force=1.5)
+    _, config = declared(controller_host="127.0.0.1", ready_on_start=True, start="'3,10'", start_force=1.5)
     assert config.first_contact == Touch(0.06, -0.04, 1.5)
+
+
+def test_a_start_that_is_no_bin_is_one_line(declared: Declare) -> None:
+    with pytest.raises(IiwaBridgeError, match='start "11,0" is no bin; expected "row,column", rows 0 to 10'):
+        declared(start="'11,0'")
 
 
 def test_without_an_operator_no_probe_goes_to_where_a_robot_may_be(declared: Declare) -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from iiwa_bridge.fri.controller_session import ControllerConfig, ControllerSession
 from iiwa_bridge.fri.errors import FriMessageError
+from iiwa_bridge.fri.losses import NONE, Losses
 from iiwa_bridge.fri.messages import decode_command, encode_monitoring
 from iiwa_bridge.fri.udp import PORT, Address, Endpoint
 from iiwa_bridge.robot import Cell, CellState
@@ -23,11 +24,13 @@ class SimAddress:
             on one machine that takes another network namespace, or a client that names no controller.
         answer_timeout: None: a message each period of the steady clock. Otherwise lock-step, where time is virtual
             and the next message follows the answer at once, or after this time without one [s].
+        losses: datagrams that the network between the two loses. No answer to them is waited for.
     """
 
     client: Address
     address: Address = ("0.0.0.0", PORT)
     answer_timeout: float | None = None
+    losses: Losses = NONE
 
 
 class SimController:
@@ -49,6 +52,8 @@ class SimController:
         self.session = ControllerSession(config, self._robot)
         self.overruns = 0
         """Periods that passed without a message, since the machine or the robot's simulation was too slow."""
+        self._sent = 0
+        self._answer_lost = self._silent = False
         self._stopping = Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="simulated controller")
         self._running: Future[None] | None = None
@@ -110,18 +115,26 @@ class SimController:
 
     def _wait_for_answer(self, deadline: float) -> None:
         self._take(time.monotonic())
-        while self.session.due and time.monotonic() < deadline and not self._stopping.is_set():
+        while self.session.due and not self._silent and time.monotonic() < deadline and not self._stopping.is_set():
             self._take(deadline)
 
     def _take(self, deadline: float) -> None:
         for arrival in self._endpoint.receive(deadline):
+            if self._answer_lost:
+                self._silent = True
+                continue
             try:
                 self.session.receive(decode_command(arrival.content))
             except FriMessageError as error:
                 self.session.refuse(error)
 
     def _send(self) -> None:
-        self._endpoint.send(encode_monitoring(self.session.message(self._robot)))
+        """Send the next message; ``_silent`` says that no answer to it will come any more."""
+        message = encode_monitoring(self.session.message(self._robot))
+        self._silent, self._answer_lost = self._network.losses.of(self._sent)
+        self._sent += 1
+        if not self._silent:
+            self._endpoint.send(message)
 
     def __enter__(self) -> "SimController":
         self._running = self._thread.submit(self.run)

@@ -14,6 +14,7 @@ from iiwa_bridge.description.urdf import JOINT_NAMES
 from iiwa_bridge.robot import Array, ConnectionQuality, SessionState
 from iiwa_bridge.ros.conversions import pose_message, wrench_message
 from iiwa_bridge.safety.machine import State
+from iiwa_bridge.simulation.truth import Truth
 
 _FAULTS = (State.FAULT, State.FAULT_RETRACTING)
 
@@ -30,6 +31,19 @@ def probe_state(status: BridgeStatus, steps: int, stamp: Time) -> ProbeState:
         steps=steps,
     )
     state.header.stamp, state.header.frame_id = stamp, "patient"
+    return state
+
+
+def true_state(truth: Truth, session: SessionState, stamp: Time) -> ProbeState:
+    """What is truly so of a simulated probe, over the patient's body."""
+    state = ProbeState(
+        pose=pose_message(truth.pose),
+        wrench=wrench_message(truth.wrench),
+        contact=truth.contact,
+        force_set_point=math.nan,
+        fri_session_state=int(session),
+    )
+    state.header.stamp, state.header.frame_id = stamp, "patient_body"
     return state
 
 

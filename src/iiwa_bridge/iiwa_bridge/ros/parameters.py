@@ -9,6 +9,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from iiwa_bridge.config import BridgeConfig, load_config
+from iiwa_bridge.description.grid import bin_centre
 from iiwa_bridge.errors import IiwaBridgeError
 from iiwa_bridge.orders import Touch
 from iiwa_bridge.simulation.simulated_robot import SimulationConfig
@@ -60,9 +61,8 @@ SETTINGS = (
 )
 
 FIRST_CONTACT = (
-    Setting("start_x", "x", "with ready_on_start: of the first contact, in the patient frame [m]", -0.14, 0.14),
-    Setting("start_y", "y", "with ready_on_start: of the first contact, in the patient frame [m]", -0.10, 0.10),
-    Setting("start_force", "contact_force", "with ready_on_start: of the first contact [N]", 0.1, 2.0),
+    Setting("start", "start", 'with ready_on_start: bin of the first contact, "row,column"'),
+    Setting("start_force", "force", "with ready_on_start: of the first contact [N]", 0.1, 2.0),
 )
 
 SIMULATION = (
@@ -74,11 +74,31 @@ SIMULATION = (
     Setting("subject", "subject", "who lies under the probe, index in the cohort", 0, 10**6),
     Setting("seed", "seed", "of the cohort, the patient's motion and the sensors' noise", 0, 2**31 - 1),
     Setting("breathing", "breathing", "the patient breathes"),
-    Setting("movement", "movement", "the patient moves once towards the probe"),
+    Setting("movement", "movement", "the patient moves once towards the probe, after its first touch"),
+    Setting("contact_loss", "contact_loss", "the patient sinks away from it once by so much [mm]", 0.0, 50.0),
+    Setting("packet_loss", "packet_loss", "share of the datagrams that get lost, each way", 0.0, 1.0),
+    Setting("viewer", "viewer", "a window shows the arm"),
+    Setting("start", "start", 'bin above which the arm stands at first, "row,column"; empty: as the layout has it'),
     Setting("layout", "layout", "file of the layout; empty: the one that comes along"),
     Setting("probe", "probe", "file of the probe; empty: the one that comes along"),
     Setting("patience", "patience", "0: real time; above: wait so long for each answer [s]", 0.0, 1.0),
 )
+
+
+@dataclass(frozen=True)
+class FirstContact:
+    """Of the bridge over a simulation: bin "row,column" and force [N]."""
+
+    start: str = "5,7"
+    force: float = 1.0
+
+    def touch(self) -> Touch:
+        """As an order.
+
+        Raises:
+            IiwaBridgeError: the start is no bin of the grid.
+        """
+        return Touch(*bin_centre(self.start), self.force)
 
 
 @dataclass(frozen=True)
@@ -134,7 +154,7 @@ def declare(node: Node) -> NodeConfig:
     start = _described("configure and activate by itself; enabling is left to the operator")
     ready = _described("for simulations alone: tare, enable and touch the skin without an operator")
     wanted = node.declare_parameter("ready_on_start", False, ready).value
-    touch = _declared(node, FIRST_CONTACT, Touch(0.0, 0.0, 1.0))
+    touch = _declared(node, FIRST_CONTACT, FirstContact()).touch()
     if wanted and not _is_here(bridge.controller[0]):
         raise IiwaBridgeError(
             f"ready_on_start with the controller {bridge.controller[0]}; expected a simulation at 127.0.0.1: "

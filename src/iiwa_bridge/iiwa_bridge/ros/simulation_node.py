@@ -2,20 +2,26 @@
 
 import sys
 
+import rclpy
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
+from us_nav_interfaces.msg import ProbeState
 
 from iiwa_bridge.errors import IiwaBridgeError
 from iiwa_bridge.realtime import CONTROLLER, claim_processor
+from iiwa_bridge.ros.messages import true_state
 from iiwa_bridge.ros.parameters import declare_simulation
 from iiwa_bridge.ros.running import run
 from iiwa_bridge.simulation.simulated_robot import SimulatedRobot
 
 _LOOK = 0.1
 """Between two looks at the session [s]."""
+_PERIOD = 1.0 / 60.0
+"""Of /simulation/probe [s]: twice as often as frames come."""
 
 
 class SimulationNode(Node):
-    """Says what becomes of the session; it has no topics, since a robot has none.
+    """Says what becomes of the session, and on /simulation/probe what is truly so, which no robot could tell.
 
     Raises:
         IiwaBridgeError: the plant cannot be made, or the port is taken.
@@ -26,12 +32,20 @@ class SimulationNode(Node):
         self.finished = False
         self.exit_code = 0
         self.config = declare_simulation(self)
+        self._probe = self.create_publisher(ProbeState, "/simulation/probe", 10)
         self.create_timer(_LOOK, self._look)
+        self.create_timer(_PERIOD, self._tell, MutuallyExclusiveCallbackGroup())
         self._robot: SimulatedRobot | None = SimulatedRobot(self.config)
         host, port = self.config.client
         self.get_logger().info(f"plant {self.config.plant}, for the bridge at {host}:{port}")
         # Last of all: what goes wrong after it would leave the robot's thread behind.
         self._robot.__enter__()
+
+    def _tell(self) -> None:
+        """Reads what the robot's thread left last, and holds no lock that it could wait for."""
+        robot = self._robot
+        if robot is not None and rclpy.ok():
+            self._probe.publish(true_state(robot.truth(), robot.session, self.get_clock().now().to_msg()))
 
     def _look(self) -> None:
         robot = self._robot

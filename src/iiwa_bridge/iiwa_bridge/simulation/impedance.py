@@ -130,6 +130,11 @@ class ImpedanceCell:
         self._record = sample_sensor(config.sensor, seed)
         self._stiffness: Array = np.array(config.stiffness)
 
+    @property
+    def state(self) -> ArmState:
+        """Of the plant, after its last tick; another thread may ask."""
+        return self._state
+
     def reset(self) -> CellState:
         """Stand still at the start."""
         self._sensor = TorqueSensor(self._config.sensor, self._record)

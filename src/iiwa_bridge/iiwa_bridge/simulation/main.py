@@ -41,6 +41,10 @@ def parse(arguments: Sequence[str] | None) -> tuple[SimulationConfig, float]:
     parser.add_argument("--seed", type=int, default=default.seed, help="of cohort, motion and sensor noise")
     parser.add_argument("--breathing", action="store_true", help="the patient breathes")
     parser.add_argument("--movement", action="store_true", help="the patient moves once towards the probe")
+    parser.add_argument("--contact-loss", type=float, default=0.0, help="the patient sinks away once by so much [mm]")
+    parser.add_argument("--packet-loss", type=float, default=0.0, help="share of the datagrams lost, each way")
+    parser.add_argument("--viewer", action="store_true", help="a window shows the arm")
+    parser.add_argument("--start", default="", help="ROW,COLUMN of the bin above which the arm stands at first")
     parser.add_argument("--layout", type=Path, help="file of the layout; without it the one that comes along")
     parser.add_argument("--probe", type=Path, help="file of the probe; likewise")
     parser.add_argument(

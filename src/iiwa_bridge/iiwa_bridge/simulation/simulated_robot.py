@@ -5,19 +5,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from iiwa_bridge.description.layout import load_layout
-from iiwa_bridge.description.probe import load_probe
+import numpy as np
+
+from iiwa_bridge.description.grid import bin_centre
+from iiwa_bridge.description.layout import Layout, load_layout
+from iiwa_bridge.description.probe import Probe, load_probe
 from iiwa_bridge.description.urdf import write_urdf
 from iiwa_bridge.fri.controller_session import ControllerConfig, JointLimits
+from iiwa_bridge.fri.losses import sample_losses
 from iiwa_bridge.fri.sim_controller import SimAddress, SimController
 from iiwa_bridge.fri.transitions import Transition
 from iiwa_bridge.fri.udp import PORT, Address
 from iiwa_bridge.kinematics.arm import Arm
-from iiwa_bridge.robot import Cell, CommandMode, ControlMode
+from iiwa_bridge.kinematics.solve import solve
+from iiwa_bridge.robot import Array, Cell, CommandMode, ControlMode, SessionState
 from iiwa_bridge.simulation.errors import SimulationError
 from iiwa_bridge.simulation.impedance import ImpedanceCell, ImpedanceConfig
 from iiwa_bridge.simulation.pacing import PacedCell
 from iiwa_bridge.simulation.plants import ArmSetup, make_arm
+from iiwa_bridge.simulation.truth import Truth, truth_of
 
 CLIENT_PORT = PORT + 1
 """Of a bridge on the same machine, where the controller has PORT."""
@@ -35,7 +41,11 @@ class SimulationConfig:
         subject: who lies under the probe, by the index in the cohort.
         seed: of the cohort, the patient's motion and the sensors' noise.
         breathing: whether the patient breathes.
-        movement: whether the patient moves once towards the probe.
+        movement: whether the patient moves once towards the probe, some seconds after its first touch.
+        contact_loss: by how much the patient sinks away from the probe once, likewise [mm].
+        packet_loss: share of the datagrams that get lost, each way.
+        viewer: whether a window shows the arm.
+        start: bin of the grid above which the arm stands at first, "row,column"; empty: as the layout has it.
         layout: file of the layout; None: the one that comes along.
         probe: file of the probe; None: likewise.
         patience: 0: messages come in real time, as the robot's do, and an answer that is late is one that is missed.
@@ -52,27 +62,51 @@ class SimulationConfig:
     seed: int = 0
     breathing: bool = False
     movement: bool = False
+    contact_loss: float = 0.0
+    packet_loss: float = 0.0
+    viewer: bool = False
+    start: str = ""
     layout: Path | None = None
     probe: Path | None = None
     patience: float = 0.0
     restart: bool = True
 
 
-def make_cell(config: SimulationConfig) -> Cell:
+def make_cell(config: SimulationConfig, layout: Layout, probe: Probe) -> ImpedanceCell:
     """The arm over the patient with its impedance control.
 
     Raises:
-        IiwaBridgeError: a file or the plant is not what it has to be.
+        IiwaBridgeError: the start or the plant is not what it has to be.
     """
-    probe, layout = load_probe(config.probe), load_layout(config.layout)
     with tempfile.TemporaryDirectory() as folder:
         urdf = write_urdf(Path(folder) / "arm.urdf", probe)
         setup = ArmSetup(
-            urdf, Arm(probe), layout.patient, config.subject, config.seed, config.breathing, config.movement
+            urdf,
+            Arm(probe),
+            layout.patient,
+            config.subject,
+            config.seed,
+            config.breathing,
+            config.movement,
+            1e-3 * config.contact_loss,
+            config.viewer,
         )
+        start = start_above(config.start, layout, Arm(probe))
         plant = make_arm(config.plant, setup)
-    cell = ImpedanceCell(plant, Arm(probe), ImpedanceConfig(layout.start), config.seed)
-    return PacedCell(cell) if config.patience else cell
+    return ImpedanceCell(plant, Arm(probe), ImpedanceConfig(start), config.seed)
+
+
+def start_above(start: str, layout: Layout, arm: Arm) -> Array:
+    """Joint position (7,) at which the probe stands over a bin, as high and as upright as at the layout's start [rad].
+
+    Raises:
+        IiwaBridgeError: it is no bin, or out of reach.
+    """
+    if not start:
+        return layout.start
+    pose = np.linalg.inv(layout.patient) @ arm.pose(layout.start)
+    pose[:2, 3] = bin_centre(start)
+    return solve(arm, np.asarray(layout.patient @ pose), layout.start)
 
 
 class SimulatedRobot:
@@ -87,7 +121,10 @@ class SimulatedRobot:
 
     def __init__(self, config: SimulationConfig) -> None:
         self._restart = config.restart
-        self._cell = make_cell(config)
+        probe, layout = load_probe(config.probe), load_layout(config.layout)
+        self._model, self._to_patient = Arm(probe), np.linalg.inv(layout.patient)
+        self._arm = make_cell(config, layout, probe)
+        self._cell: Cell = PacedCell(self._arm) if config.patience else self._arm
         limits = Arm().limits
         session = ControllerConfig(
             JointLimits(limits.lower, limits.upper, limits.velocity),
@@ -95,7 +132,8 @@ class SimulatedRobot:
             control=ControlMode.CARTESIAN_IMPEDANCE,
             command=CommandMode.WRENCH,
         )
-        network = SimAddress(config.client, config.address, config.patience or None)
+        losses = sample_losses(config.packet_loss, config.seed)
+        network = SimAddress(config.client, config.address, config.patience or None, losses)
         try:
             self._controller = SimController(session, self._cell, network)
         except BaseException:
@@ -107,6 +145,15 @@ class SimulatedRobot:
     def running(self) -> bool:
         """Whether the session runs."""
         return self._controller.running
+
+    @property
+    def session(self) -> SessionState:
+        """State of the session."""
+        return self._controller.session.session
+
+    def truth(self) -> Truth:
+        """What is truly so of the probe now; for one thread at a time, which need not be the robot's."""
+        return truth_of(self._arm.state, self._model, self._to_patient)
 
     def look(self) -> list[str]:
         """What has become of the session since the last look, a line each; turns the operator's key after a fault."""
