@@ -160,8 +160,8 @@ def test_missing_empty_and_cut_off_bags_are_said(store: Typestore, tmp_path: Pat
         list(read_bag(tmp_path / "empty"))
     path = record_run(store, tmp_path / "bag")
     file = next(path.glob("*.mcap"))
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(BagError, match="cannot be read, it may be cut off"):
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(BagError, match="the bag is empty, what there is cannot be read: .*cut off after 100 bytes"):
         list(read_bag(path))
     with pytest.raises(BagError, match=r"holds none of \['/nothing'\]; it holds /probe/state"):
         list(read_bag(record_run(store, tmp_path / "other"), ["/nothing"]))

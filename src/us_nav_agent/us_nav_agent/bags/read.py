@@ -7,24 +7,26 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
 
-from us_nav_agent.bags.definitions import make_typestore
+from us_nav_agent.bags.bag import Bag, BagMessage
 from us_nav_agent.errors import BagError
+
+__all__ = [
+    "DECISION_TOPIC",
+    "IMAGE_TOPIC",
+    "STATE_TOPIC",
+    "BagMessage",
+    "RecordedFrame",
+    "pixels_of",
+    "read_bag",
+    "read_decisions",
+    "read_frames",
+    "stamp_ns",
+]
 
 IMAGE_TOPIC = "/us/image_raw"
 DECISION_TOPIC = "/us_nav/decision"
 STATE_TOPIC = "/probe/state"
-
-
-@dataclass(frozen=True)
-class BagMessage:
-    """A message of a bag: its topic, when it was received [ns], and its content as a dataclass of rosbags."""
-
-    topic: str
-    time_ns: int
-    message: Any
 
 
 @dataclass(frozen=True)
@@ -42,26 +44,35 @@ def stamp_ns(stamp: Any) -> int:
 
 
 def read_bag(path: Path, topics: Iterable[str] | None = None) -> Iterator[BagMessage]:
-    """The messages of a bag in the order they were received, of these topics or of all.
+    """The messages of a bag in the order they were written, of these topics or of all; of a damaged one what is left.
 
     Raises:
-        BagError: there is no bag, it is cut off or empty, or a message cannot be read.
+        BagError: there is no bag, it is empty, holds none of the topics, or nothing of it can be read.
     """
-    if not path.exists():
-        raise BagError(f"{path}: no such bag")
+    bag = Bag(path)
+    held = bag.survey.topics
+    if not bag.survey.messages:
+        why = f", what there is cannot be read: {'; '.join(bag.damage)}" if bag.damage else ""
+        raise BagError(f"{path}: the bag is empty{why}")
     wanted = None if topics is None else set(topics)
-    try:
-        with AnyReader([path], default_typestore=make_typestore()) as reader:
-            if reader.message_count == 0:
-                raise BagError(f"{path}: the bag is empty")
-            chosen = [connection for connection in reader.connections if wanted is None or connection.topic in wanted]
-            if not chosen:
-                held = ", ".join(sorted({connection.topic for connection in reader.connections}))
-                raise BagError(f"{path}: holds none of {sorted(wanted or ())}; it holds {held}")
-            for connection, time_ns, data in reader.messages(chosen):
-                yield BagMessage(connection.topic, time_ns, reader.deserialize(data, connection.msgtype))
-    except (AnyReaderError, ReaderError, OSError, ValueError, KeyError) as error:
-        raise BagError(f"{path}: cannot be read, it may be cut off ({error or type(error).__name__})") from error
+    if wanted is not None and not wanted & set(held):
+        raise BagError(f"{path}: holds none of {sorted(wanted)}; it holds {', '.join(sorted(held))}")
+    yield from bag.messages(wanted)
+
+
+def pixels_of(image: Any) -> npt.NDArray[np.uint8]:
+    """The pixels uint8 (height, width) of a mono8 image, a view of its data.
+
+    Raises:
+        BagError: another encoding, or the data do not fit the size that it names.
+    """
+    if image.encoding != "mono8":
+        raise BagError(f"an image is {image.encoding}, {image.width} wide; expected mono8")
+    if image.step < image.width or len(image.data) != image.step * image.height:
+        size = f"{image.width}x{image.height}"
+        raise BagError(f"an image of {size} has {len(image.data)} bytes in rows of {image.step}")
+    rows = np.asarray(image.data, dtype=np.uint8).reshape(image.height, image.step)
+    return rows[:, : image.width]
 
 
 def read_frames(path: Path) -> Iterator[RecordedFrame]:
@@ -71,11 +82,11 @@ def read_frames(path: Path) -> Iterator[RecordedFrame]:
         BagError: as ``read_bag``, or an image is not mono8.
     """
     for entry in read_bag(path, [IMAGE_TOPIC]):
-        image = entry.message
-        if image.encoding != "mono8" or image.step < image.width:
-            raise BagError(f"{path}: an image is {image.encoding}, {image.width} wide; expected mono8")
-        rows = np.asarray(image.data, dtype=np.uint8).reshape(image.height, image.step)
-        yield RecordedFrame(rows[:, : image.width].copy(), stamp_ns(image.header.stamp), entry.time_ns)
+        try:
+            pixels = pixels_of(entry.message).copy()
+        except BagError as error:
+            raise BagError(f"{path}: {error}") from None
+        yield RecordedFrame(pixels, stamp_ns(entry.message.header.stamp), entry.time_ns)
 
 
 def read_decisions(path: Path) -> Iterator[Any]:
