@@ -27,6 +27,7 @@ from us_grid_sim.bmode.render import Renderer
 from us_grid_sim.dataset.layout import read_subject, subjects_of
 from us_grid_sim.dataset.synth import nearest_sweep, read_record, sweep_pose
 from us_grid_sim.sources.metaimage import MetaImageSource
+from us_grid_sim.sources.picture import Picture
 from us_nav_agent.policy import Policy, load_policy
 
 Frames = Sequence[npt.NDArray[np.uint8]]
@@ -61,7 +62,7 @@ def dimmed(frames: Frames, rng: np.random.Generator) -> Frames:
 
 def real_frames(file: Path) -> Frames:
     """All frames of a recorded sequence, the middle 800 x 600 pixels."""
-    source = MetaImageSource(file)
+    source = MetaImageSource(file, Picture("middle"))
     return [frame.pixels for frame in iter(source.read, None)]
 
 

@@ -31,10 +31,13 @@ class GridSource:
         subject: the subject whose frames are shown.
         start: the first bin.
         seed: of the draws.
+
+    Attributes:
+        subject: whose frames are shown.
     """
 
     def __init__(self, subject: GridSubject, start: Bin, seed: int) -> None:
-        self._subject = subject
+        self.subject = subject
         self._rng = np.random.default_rng(seed)
         self._arrival = self._arrive(start)
 
@@ -42,7 +45,7 @@ class GridSource:
     def info(self) -> SourceInfo:
         """How the frames were acquired (Hase et al. 2020, sec. IV-A)."""
         pixel = PIXEL_SIZE * 1e3
-        return SourceInfo(pixel, pixel, DEPTH, PROBE_WIDTH, "grid", self._subject.name)
+        return SourceInfo(pixel, pixel, DEPTH, PROBE_WIDTH, "grid", self.subject.name)
 
     @property
     def position(self) -> Bin:
@@ -71,5 +74,5 @@ class GridSource:
         """Nothing is held."""
 
     def _arrive(self, position: Bin) -> _Arrival:
-        index = draw_frame(self._subject.bins, position, self._rng)
-        return _Arrival(position, index, self._subject.frame(index))
+        index = draw_frame(self.subject.bins, position, self._rng)
+        return _Arrival(position, index, self.subject.frame(index))

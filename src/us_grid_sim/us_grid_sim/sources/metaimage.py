@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from us_grid_sim.dataset.metaimage import Recording, check_calibration, face_pose, turned_pixels
-from us_grid_sim.errors import SourceError
+from us_grid_sim.errors import FrameError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH
 from us_grid_sim.sources.base import Frame, SourceInfo
+from us_grid_sim.sources.picture import Picture
 
 
 class MetaImageSource:
@@ -21,28 +22,31 @@ class MetaImageSource:
 
     Args:
         file: the sequence.
-        roi: (x, y, 800, 600), the region that becomes the frame, in the image turned so that row 0 is at the skin;
-            None: the middle of the image.
+        picture: how images, turned so that row 0 is at the skin, become frames.
         calibration: (4, 4), pixels (column, row, 0) as recorded to the probe's marker [mm].
         transform: name of the pose in the header.
 
     Raises:
-        SourceError: the file cannot be read, a field of its header is missing or malformed, or the region does
-            not fit.
+        SourceError: the file cannot be read, or a field of its header is missing or malformed.
+        FrameError: its images have the wrong size, or the region is not within them.
     """
 
     def __init__(
         self,
         file: Path,
-        roi: tuple[int, int, int, int] | None = None,
+        picture: Picture = Picture(),  # noqa: B008 (frozen)
         calibration: npt.ArrayLike | None = None,
         transform: str = "ProbeToTracker",
     ) -> None:
         recording = Recording.open(file)
         flips = recording.header.flips()
-        x, y = _corner(file, roi, *recording.size)
+        try:
+            frame_to_image = picture.to_image(*recording.size)
+        except FrameError as error:
+            raise FrameError(f"{file}: {error}") from None
+        self._picture = picture
         self._frames = recording.frames(transform)
-        self._images = recording.images(flips)[:, y : y + FRAME_HEIGHT, x : x + FRAME_WIDTH]
+        self._images = recording.images(flips)
         self.skipped = recording.count - len(self._frames)
         """Frames left out because the recording marks them as not valid."""
         self._next = 0
@@ -50,10 +54,11 @@ class MetaImageSource:
         unknown = recording.spacing == (1.0, 1.0)  # PLUS writes 1 where it does not know
         mm = (math.nan, math.nan) if unknown else recording.spacing
         if calibration is not None:
-            turned = check_calibration(calibration) @ turned_pixels(recording.size, flips)
-            self._face = face_pose(turned, x + (FRAME_WIDTH - 1) / 2, y)
-            mm = (float(np.linalg.norm(turned[:3, 0])), float(np.linalg.norm(turned[:3, 1])))
-        self._info = SourceInfo(*mm, FRAME_HEIGHT * mm[1] * 1e-3, math.nan, "metaimage", file.name)
+            pixels = check_calibration(calibration) @ turned_pixels(recording.size, flips) @ frame_to_image
+            self._face = face_pose(pixels, (FRAME_WIDTH - 1) / 2, 0.0)
+            mm = (float(np.linalg.norm(pixels[:3, 0])), float(np.linalg.norm(pixels[:3, 1])))
+        info = SourceInfo(*mm, FRAME_HEIGHT * mm[1] * 1e-3, math.nan, "metaimage", file.name)
+        self._info = picture.described(info)
 
     @property
     def info(self) -> SourceInfo:
@@ -72,23 +77,9 @@ class MetaImageSource:
         self._next += 1
         pose = tracked.pose @ self._face
         pose[:3, 3] *= 1e-3
-        return Frame(np.ascontiguousarray(self._images[tracked.index]), tracked.stamp_ns, pose, "tracker")
+        return Frame(self._picture(self._images[tracked.index]), tracked.stamp_ns, pose, "tracker")
 
     def close(self) -> None:
         """Let go of the sequence; nothing more is read."""
         self._next = len(self._frames)
         self._images = self._images[:0]
-
-
-def _corner(file: Path, roi: tuple[int, int, int, int] | None, width: int, height: int) -> tuple[int, int]:
-    """The top left pixel of the region in an image of ``width`` by ``height``."""
-    if width < FRAME_WIDTH or height < FRAME_HEIGHT:
-        raise SourceError(f"{file}: DimSize: images of {width}x{height}; expected {FRAME_WIDTH}x{FRAME_HEIGHT} or more")
-    if roi is None:
-        roi = ((width - FRAME_WIDTH) // 2, (height - FRAME_HEIGHT) // 2, FRAME_WIDTH, FRAME_HEIGHT)
-    x, y = roi[:2]
-    if tuple(roi[2:]) != (FRAME_WIDTH, FRAME_HEIGHT):
-        raise SourceError(f"{file}: roi {tuple(roi)}; expected (x, y, {FRAME_WIDTH}, {FRAME_HEIGHT})")
-    if not (0 <= x <= width - FRAME_WIDTH and 0 <= y <= height - FRAME_HEIGHT):
-        raise SourceError(f"{file}: roi {tuple(roi)} is not within the image; expected one within {width}x{height}")
-    return x, y

@@ -73,13 +73,6 @@ class PhantomSource:
         if not same:
             self.look = look
 
-    def rest_at(self, x: float, y: float, contact_force: float) -> None:
-        """Say that the probe rests on the subject's skin over (x, y) of the patient frame [m] with this force [N].
-
-        For plants that know no skin of their own.
-        """
-        self.look_from(contact_pose(self.phantom, x, y, contact_force), contact_force)
-
     def read(self) -> Frame:
         """The frame seen from there, with its pose.
 
