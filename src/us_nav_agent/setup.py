@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["us_nav_agent", "us_nav_agent.*"]),
-    package_data={"us_nav_agent": ["py.typed", "config/experiments/*.yaml"]},
+    package_data={"us_nav_agent": ["py.typed", "config/experiments/*.yaml", "console/static/*", "console/static/*/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/us_nav_agent"]),
         ("share/us_nav_agent", ["package.xml"]),
@@ -18,6 +18,7 @@ setup(
         "console_scripts": [
             "usnav = us_nav_agent.cli.main:main",
             "policy_node = us_nav_agent.ros.policy_node:main",
+            "navigate_node = us_nav_agent.ros.navigate_node:main",
             "recorder_node = us_nav_agent.ros.recorder_node:main",
         ],
     },

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from us_nav_agent.cli import dataset, demo, doctor, evaluate, launch, models, navigate, robot, robustness, train
+from us_nav_agent.cli import (
+    console,
+    dataset,
+    demo,
+    doctor,
+    evaluate,
+    launch,
+    models,
+    navigate,
+    robot,
+    robustness,
+    train,
+)
 
 _STOPPED = 130
 """Exit status after Ctrl-C."""
@@ -23,14 +35,15 @@ app = typer.Typer(
 )
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(robot.app, name="robot")
+app.add_typer(evaluate.app, name="evaluate")
 app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
 app.command("robustness")(robustness.robustness)
 app.command("models")(models.models)
 app.command("launch", context_settings={"allow_interspersed_args": True})(launch.launch)
 app.command("navigate")(navigate.navigate)
 app.command("demo")(demo.demo)
+app.command("console")(console.console)
 
 
 def _version(wanted: bool) -> None:

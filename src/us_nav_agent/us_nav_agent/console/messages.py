@@ -4,10 +4,9 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 from us_grid_sim.geometry import Action, Bin
 
-from us_nav_agent.bags.read import DECISION_TOPIC, IMAGE_TOPIC, STATE_TOPIC, stamp_ns
+from us_nav_agent.bags.read import DECISION_TOPIC, IMAGE_TOPIC, STATE_TOPIC, pixels_of, stamp_ns
 from us_nav_agent.console.records import (
     DecisionSeen,
     DiagnosticSeen,
@@ -19,7 +18,7 @@ from us_nav_agent.console.records import (
     Record,
     Session,
 )
-from us_nav_agent.errors import ConsoleError
+from us_nav_agent.errors import BagError, ConsoleError
 
 JOINTS_TOPIC = "/joint_states"
 DIAGNOSTICS_TOPIC = "/diagnostics"
@@ -27,14 +26,7 @@ GOALS_TOPIC = "/simulation/target_bins"
 
 
 def _frame(message: Any) -> Iterator[FrameSeen]:
-    if message.encoding != "mono8" or message.step < message.width:
-        raise ConsoleError(f"frame on {IMAGE_TOPIC} is {message.width} wide, {message.encoding}; expected mono8")
-    if len(message.data) != message.step * message.height:
-        raise ConsoleError(
-            f"frame on {IMAGE_TOPIC} has {len(message.data)} bytes; expected {message.step * message.height}"
-        )
-    rows = np.frombuffer(message.data, dtype=np.uint8).reshape(message.height, message.step)
-    yield FrameSeen(rows[:, : message.width], stamp_ns(message.header.stamp))
+    yield FrameSeen(pixels_of(message), stamp_ns(message.header.stamp))
 
 
 def _decision(message: Any) -> Iterator[DecisionSeen]:
@@ -103,5 +95,5 @@ def records_of(topic: str, message: Any) -> list[Record]:
     """
     try:
         return list(_READERS[topic](message))
-    except (ValueError, AttributeError, TypeError) as error:
+    except (BagError, ValueError, AttributeError, TypeError) as error:
         raise ConsoleError(f"a message on {topic} cannot be shown: {error}") from error

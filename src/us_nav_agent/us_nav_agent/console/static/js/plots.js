@@ -8,7 +8,8 @@ const GREY = "#93a2a9";
 const JOINTS = ["#58a6ee", "#f0a93c", "#5fc48b", "#e58fb1", "#b79cf0", "#7fd6d6", "#d7d28a"];
 
 class Plot {
-  constructor(place, series, format) {
+  // floor, top: what the scale shows at least
+  constructor(place, series, format, floor = Infinity, top = -Infinity) {
     this.place = place;
     this.rows = [];
     const axis = { stroke: GREY, grid: { stroke: "#222b30", width: 1 }, ticks: { show: false }, font: "11px sans-serif", size: 34 };
@@ -18,7 +19,10 @@ class Plot {
         height: HEIGHT,
         cursor: { y: false },
         legend: { live: true },
-        scales: { x: { time: false, range: [-WINDOW, 0] } },
+        scales: {
+          x: { time: false, range: [-WINDOW, 0] },
+          y: { range: (_, low, high) => uPlot.rangeNum(Math.min(low ?? floor, floor), Math.max(high ?? top, top), 0.08, true) },
+        },
         axes: [{ ...axis, size: 22, values: (_, ticks) => ticks.map((tick) => `${tick} s`) }, { ...axis, size: 44 }],
         series: [
           { label: "t", value: (_, value) => (value == null ? "" : `${value.toFixed(1)} s`) },
@@ -58,7 +62,7 @@ let epoch = null;
 
 export function takeSamples(turn, first) {
   plots ??= {
-    force: new Plot(at("force-plot"), [{ label: "force", stroke: "#58a6ee" }, { label: "set point", stroke: "#f0a93c", dash: [6, 4] }], (value) => value.toFixed(2)),
+    force: new Plot(at("force-plot"), [{ label: "force", stroke: "#58a6ee" }, { label: "set point", stroke: "#f0a93c", dash: [6, 4] }], (value) => value.toFixed(2), 0, 1.5),
     joint_angles: new Plot(at("joints-plot"), JOINTS.map((stroke, index) => ({ label: `A${index + 1}`, stroke })), (value) => value.toFixed(1)),
   };
   const clear = first || turn.epoch !== epoch;
