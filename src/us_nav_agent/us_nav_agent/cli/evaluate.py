@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markdown import Markdown
+from typer.core import TyperGroup
 
+from us_nav_agent.cli.evaluate_closed_loop import closed_loop
 from us_nav_agent.cli.screen import console, progress_bar
 from us_nav_agent.defaults import DEFAULT_MODEL
 
@@ -20,6 +22,37 @@ if TYPE_CHECKING:
     from us_nav_agent.policy import Policy
 
 
+DEFAULT = "grid"
+"""The command that is meant where none is named."""
+
+
+class DefaultGroup(TyperGroup):
+    """A group one of whose commands is meant where the first word names none: a model, an option, or nothing."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default command in front where no command stands there.
+
+        The context is that of the click which typer brings along, and hands out under no public name.
+        """
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = [DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=DefaultGroup,
+    rich_markup_mode="markdown",
+    help="How well a model finds its view: on a grid of frames, or with the robot in the loop.\n\n"
+    "`usnav evaluate MODEL ...` is `usnav evaluate grid MODEL ...`: every bin of the test subjects, no robot, seconds. "
+    "`usnav evaluate closed-loop` walks with bridge, controller, arm and a breathing patient, minutes.\n\n"
+    "Examples: `usnav evaluate belief --out runs/evaluation`, `usnav evaluate oracle`, "
+    "`usnav evaluate closed-loop --subjects 1 --starts 2 --plant mock`; `usnav evaluate grid --help` and "
+    "`usnav evaluate closed-loop --help` have the options.",
+)
+app.command("closed-loop")(closed_loop)
+
+
+@app.command(DEFAULT)
 def evaluate(
     models: Annotated[
         list[str],
