@@ -65,13 +65,22 @@ class TopicCount:
 
 @dataclass
 class Survey:
-    """What one pass over a bag shows; times in nanoseconds."""
+    """What one pass over a bag shows.
+
+    Attributes:
+        topics: by name.
+        damage: what could not be read, a line each.
+        start_ns, end_ns: when the first and the last message were received [ns].
+        backwards: how often the receive time goes back by more than LEAP.
+        unordered: whether a message was written before one that was received earlier.
+    """
 
     topics: dict[str, TopicCount] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
     start_ns: int = 0
     end_ns: int = 0
     backwards: int = 0
+    unordered: bool = False
 
     @property
     def messages(self) -> int:
@@ -126,8 +135,8 @@ class Bag:
             found.start_ns, found.end_ns = min(one.first_ns for one in held), max(one.last_ns for one in held)
         if found.backwards:
             found.damage.append(
-                f"receive times go back by more than 1 s {found.backwards} times: the recorder's clock was set back, or "
-                "the messages were not written in their order; they are read in the order in which they were written"
+                f"receive times go back by more than 1 s {found.backwards} times: the recorder's clock was set back, "
+                "or others wrote the bag in another order; messages are read in the order in which they were written"
             )
         self.damage += found.damage
         return found
@@ -142,6 +151,7 @@ class Bag:
             one.count += 1
             one.first_ns, one.last_ns = min(one.first_ns, time_ns), max(one.last_ns, time_ns)
             found.backwards += time_ns < before - LEAP
+            found.unordered = found.unordered or time_ns < before
             before = time_ns
         for name, topic in findings.topics.items():
             found.topics.setdefault(name, TopicCount(topic))
@@ -156,7 +166,7 @@ class Bag:
 
     @property
     def about(self) -> dict[str, str]:
-        """What was said of the recording: version, commit, model, parameters (``provenance``); empty of others' bags."""
+        """What was said of the recording (``provenance``): version, commit, model, parameters; others' bags: empty."""
         content = self._metadata.get("custom_data") or {}
         if not content and self.path.is_dir() and (self.path / ABOUT_FILE).exists():
             with suppress(ValueError, OSError):

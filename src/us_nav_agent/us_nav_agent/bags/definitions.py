@@ -1,4 +1,4 @@
-"""The message definitions that a bag needs: ROS 2's own, ours as they are installed, and those that a bag brings along."""
+"""The message definitions that a bag needs: ROS 2's own, ours as they are installed, and those that it brings along."""
 
 import os
 import sys
@@ -15,6 +15,7 @@ from us_nav_agent.errors import BagError
 
 PACKAGE = "us_nav_interfaces"
 _RULE = "=" * 80 + "\n"
+_UNREADABLE = (TypesysError, ValueError, AssertionError)
 
 
 def interfaces_folder() -> Path:
@@ -92,18 +93,28 @@ def store_for(topics: Iterable[Topic]) -> tuple[Typestore, list[str]]:
     for topic in topics:
         try:
             brought.update(_parsed(topic))
-        except (TypesysError, ValueError, AssertionError) as error:
-            notes.append(
-                f"{topic.name}: the definition of {topic.type} in the bag cannot be read ({error}); ours is taken"
-            )
-    for name, definition in brought.items():
-        if name in known and (difference := _difference(definition[1], known[name][1])):
-            notes.append(
-                f"{name} is defined otherwise in the bag than here ({difference}); the bag's definition is used"
-            )
+        except _UNREADABLE as error:
+            notes.append(f"{topic.name}: the bag's definition of {topic.type} cannot be read ({error}); ours is taken")
+    for name, difference in _differences(brought).items():
+        notes.append(f"{name} is defined otherwise in the bag than here ({difference}); the bag's is used")
     store = get_typestore(Stores.EMPTY)
     store.register({**known, **brought})
     return store, notes
+
+
+def foreign(topic: Topic) -> str:
+    """How the bag's definition of a topic's type differs from the one here, in words; empty where it does not."""
+    try:
+        return "; ".join(f"{name}: {words}" for name, words in _differences(_parsed(topic)).items())
+    except _UNREADABLE as error:
+        return f"the definition in the bag cannot be read ({error})"
+
+
+def _differences(brought: Mapping[str, Any]) -> dict[str, str]:
+    """Of the types that a bag brings along those that are known here and differ, with the difference."""
+    known = known_definitions()
+    found = {name: _difference(one[1], known[name][1]) for name, one in brought.items() if name in known}
+    return {name: words for name, words in found.items() if words}
 
 
 def _parsed(topic: Topic) -> dict[str, Any]:

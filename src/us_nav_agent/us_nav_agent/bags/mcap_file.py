@@ -27,7 +27,7 @@ _HEAD, _MESSAGE = Struct("<BQ"), Struct("<HIQQ")
 _FOOTER, _SCHEMA, _CHANNEL, _DATA, _CHUNK, _METADATA = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0C
 
 
-class _Corrupt(Exception):
+class _CorruptError(Exception):
     """A chunk or a record cannot be read; says why."""
 
 
@@ -66,7 +66,7 @@ class _File:
                     yield from self._chunk(body, whole=len(body) == size)
                 elif len(body) == size:
                     yield from self._record(opcode, body)
-            except (_Corrupt, error, UnicodeDecodeError) as problem:
+            except (_CorruptError, error, UnicodeDecodeError) as problem:
                 self._findings.say(f"{self._name}: left out {size} bytes at byte {place}: {problem}")
             if len(body) < size:
                 break
@@ -87,9 +87,9 @@ class _File:
         if whole or not compression:
             records = _decompressed(held, compression)
             if whole and len(records) != size:
-                raise _Corrupt(f"a chunk of {size} bytes has {len(records)}")
+                raise _CorruptError(f"a chunk of {size} bytes has {len(records)}")
             if whole and checksum and zlib.crc32(records) != checksum:
-                raise _Corrupt("the checksum of a chunk is wrong")
+                raise _CorruptError("the checksum of a chunk is wrong")
             yield from self._records(memoryview(records))
 
     def _records(self, data: memoryview) -> Iterator[RawMessage]:
@@ -108,7 +108,7 @@ class _File:
             number, _, time_ns, _ = _MESSAGE.unpack_from(body)
             topic = self._channels.get(number)
             if topic is None:
-                raise _Corrupt(f"a message of channel {number}, which no channel record describes")
+                raise _CorruptError(f"a message of channel {number}, which no channel record describes")
             yield RawMessage(topic, time_ns, body[_MESSAGE.size :])
         elif opcode == _SCHEMA:
             name, place = _text(body, 2)
@@ -139,8 +139,8 @@ def _decompressed(data: memoryview, compression: str) -> Bytes:
         if compression == "lz4":
             return bytes(decompress_lz4(data))
     except (zstd.ZstdError, RuntimeError, EOFError) as problem:
-        raise _Corrupt(f"a chunk cannot be decompressed ({problem})") from None
-    raise _Corrupt(f"a chunk is compressed by {compression!r}; known are zstd and lz4")
+        raise _CorruptError(f"a chunk cannot be decompressed ({problem})") from None
+    raise _CorruptError(f"a chunk is compressed by {compression!r}; known are zstd and lz4")
 
 
 def _text(body: memoryview, place: int) -> tuple[str, int]:

@@ -42,8 +42,8 @@ def _commit() -> str:
 
 
 def parameter_text(parameters: Parameters) -> str:
-    """Parameters as JSON, sorted."""
-    return json.dumps(parameters, sort_keys=True)
+    """Parameters as JSON, sorted; arrays as lists."""
+    return json.dumps(parameters, sort_keys=True, default=list)
 
 
 def parameters_of(about: Mapping[str, str], key: str = PARAMETERS) -> dict[str, dict[str, Any]]:

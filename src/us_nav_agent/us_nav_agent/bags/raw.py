@@ -1,4 +1,4 @@
-"""What the readers of both storages have in common: topics, serialized messages, and what they have to say of a file."""
+"""What the readers of both storages have in common: topics, serialized messages, and what they say of a file."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from us_nav_agent.cli import (
+    bag,
     console,
     dataset,
     demo,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(robot.app, name="robot")
+app.add_typer(bag.app, name="bag")
 app.add_typer(evaluate.app, name="evaluate")
 app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)

@@ -1,109 +1,121 @@
-"""Records the topics of a run into an MCAP bag, copy-free: messages are written as they came over the wire."""
+"""Records a graph into a bag, copy-free: messages are written as they came over the wire."""
 
 import sys
 import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from sensor_msgs.msg import Image
+from rclpy.parameter import Parameter
+from rclpy.serialization import deserialize_message
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.ros.running import run
-from us_nav_interfaces.msg import NavDecision, ProbeState, UltrasoundInfo
+from us_nav_interfaces.msg import NavDecision
 
-from us_nav_agent.bags.record import BagWriter
+from us_nav_agent.bags.provenance import MODEL, PARAMETERS, PARAMETERS_AT_END, SHA256, parameter_text, software
+from us_nav_agent.bags.read import DECISION_TOPIC
+from us_nav_agent.bags.record import STORAGES, BagWriter
 from us_nav_agent.errors import BagError, UsNavAgentError
-
-LATCHED, LIVE = "latched", "live"
-TOPICS = {
-    "/us/image_info": (UltrasoundInfo, "us_nav_interfaces/msg/UltrasoundInfo", LATCHED),
-    "/us_nav/decision": (NavDecision, "us_nav_interfaces/msg/NavDecision", LATCHED),
-    "/probe/state": (ProbeState, "us_nav_interfaces/msg/ProbeState", LIVE),
-    "/diagnostics": (DiagnosticArray, "diagnostic_msgs/msg/DiagnosticArray", LIVE),
-    "/us/image_raw": (Image, "sensor_msgs/msg/Image", LIVE),
-}
-"""What is recorded: type, its name, and how it is subscribed to.
-
-The frames come last: sources begin when they see their subscribers, and others learn of the subscriptions of a node in
-the order in which they were made, so nothing of a run is published before the recorder hears all of it.
-"""
-_NEVER = QosTime(0, 0)
+from us_nav_agent.ros.parameter_watch import ParameterWatch
+from us_nav_agent.ros.recorded_topics import offered, recorded_topics, subscribed
 
 
 @dataclass(frozen=True)
 class RecorderConfig:
-    """Parameters of the node: folder of the bag, and megabytes that stay free on its disk."""
+    """Parameters of the node: folder of the bag, its storage, and megabytes that stay free on its disk."""
 
     bag: str
+    storage: str
     min_free_mb: int
 
+    def make_writer(self) -> BagWriter:
+        """What writes the bag.
 
-def _profile(kind: str) -> QoSProfile:
-    """How a topic is subscribed to: every message is wanted, of latched topics also what came before."""
-    return QoSProfile(
-        depth=100,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if kind == LATCHED else DurabilityPolicy.VOLATILE,
-    )
-
-
-def _offered(kind: str) -> Qos:
-    """The quality of service that the bag names for a topic, for whoever plays it."""
-    return Qos(
-        QosHistory.KEEP_LAST,
-        10,
-        QosReliability.RELIABLE,
-        QosDurability.TRANSIENT_LOCAL if kind == LATCHED else QosDurability.VOLATILE,
-        _NEVER,
-        _NEVER,
-        QosLiveliness.AUTOMATIC,
-        _NEVER,
-        False,
-    )
+        Raises:
+            BagError: a parameter is wrong.
+        """
+        if not self.bag:
+            raise BagError("parameter bag is empty; name the folder that the bag is to be written to")
+        return BagWriter(Path(self.bag), self.min_free_mb * 10**6, self.storage)
 
 
 class RecorderNode(Node):
-    """Writes every message of TOPICS into the bag until it is told to end."""
+    """Writes every message of ``recorded_topics`` into the bag until it is told to end.
 
-    def __init__(self) -> None:
-        super().__init__("recorder")
+    Args:
+        overrides: parameters that are put over those of the command line.
+    """
+
+    def __init__(self, overrides: Sequence[Parameter] = ()) -> None:
+        super().__init__("recorder", parameter_overrides=list(overrides))
         self.finished = False
         self.exit_code = 0
         self.config = self._declare()
-        if not self.config.bag:
-            raise BagError("parameter bag is empty; name the folder that the bag is to be written to")
         self._lock = threading.Lock()
-        self._writer = BagWriter(Path(self.config.bag), self.config.min_free_mb * 10**6)
+        self._model = ""
+        self._parameters: dict[str, dict[str, Any]] = {}
+        self._parameters_at_end: dict[str, dict[str, Any]] = {}
+        self._writer = self.config.make_writer()
         self._writer.__enter__()
-        for topic, (kind, name, quality) in TOPICS.items():
-            self._writer.add_topic(topic, name, [_offered(quality)])
-            self.create_subscription(kind, topic, self._keeper(topic), _profile(quality), raw=True)
+        self._writer.describe(software())
+        for topic, (kind, name, latched) in recorded_topics().items():
+            self._writer.add_topic(topic, name, [offered(latched)])
+            self.create_subscription(kind, topic, self._keeper(topic), subscribed(latched), raw=True)
+        self._watch = ParameterWatch(self, self._on_parameters)
         self.get_logger().info(f"recording to {self.config.bag}")
 
     def _declare(self) -> RecorderConfig:
+        def described(words: str, **limits: object) -> ParameterDescriptor:
+            return ParameterDescriptor(description=words, read_only=True, **limits)
+
         sizes = [IntegerRange(from_value=0, to_value=10**7, step=1)]
-        free = ParameterDescriptor(description="stays free on the disk [MB]", read_only=True, integer_range=sizes)
-        bag = ParameterDescriptor(description="folder of the bag, not there yet", read_only=True)
+        declare = self.declare_parameter
         return RecorderConfig(
-            self.declare_parameter("bag", "", bag).value, self.declare_parameter("min_free_mb", 200, free).value
+            bag=declare("bag", "", described("folder of the bag, not there yet")).value,
+            storage=declare("storage", "mcap", described(f"one of {', '.join(STORAGES)}")).value,
+            min_free_mb=declare(
+                "min_free_mb", 200, described("stays free on the disk [MB]", integer_range=sizes)
+            ).value,
         )
 
-    def _keeper(self, topic: str):  # type: ignore[no-untyped-def]
+    def _keeper(self, topic: str) -> Callable[[bytes], None]:
         def keep(data: bytes) -> None:
-            now = self.get_clock().now().nanoseconds
+            # Of the system and not of the node: with use_sim_time that one stands still where nobody publishes /clock.
+            now = time.time_ns()
             with self._lock:
                 if self.finished:
                     return
                 try:
                     self._writer.write(topic, now, data)
+                    if topic == DECISION_TOPIC and not self._model:
+                        self._name_model(data)
                 except BagError as error:
                     self._fail(error)
 
         return keep
+
+    def _name_model(self, data: bytes) -> None:
+        """Keep the name of the model that made the first decision."""
+        decision = deserialize_message(data, NavDecision)
+        self._model = decision.model
+        self._writer.describe({MODEL: decision.model, SHA256: decision.model_sha256})
+
+    def _on_parameters(self, node: str, values: dict[str, Any]) -> None:
+        """A node has told its parameters: the first time as they are at the start, the last as they are at the end."""
+        with self._lock:
+            if self.finished or self._parameters_at_end.get(node) == values:
+                return
+            self._parameters.setdefault(node, values)
+            self._parameters_at_end[node] = values
+            content = {PARAMETERS: self._parameters, PARAMETERS_AT_END: self._parameters_at_end}
+            try:
+                self._writer.describe({key: parameter_text(value) for key, value in content.items()})
+            except BagError as error:
+                self._fail(error)
 
     def _fail(self, error: BagError) -> None:
         print(f"error: {error}", file=sys.stderr, flush=True)
@@ -121,9 +133,15 @@ class RecorderNode(Node):
         print(f"{self._writer.messages} messages in {self.config.bag}", flush=True)
 
 
+def record(parameters: Mapping[str, Any]) -> int:
+    """Run the node with these parameters until a signal comes; the exit status."""
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    return run(lambda: RecorderNode(overrides), (UsNavAgentError, UsGridSimError), threads=2)
+
+
 def main() -> None:
     """Run the node."""
-    sys.exit(run(RecorderNode, (UsNavAgentError, UsGridSimError), threads=2))
+    sys.exit(record({}))
 
 
 if __name__ == "__main__":
