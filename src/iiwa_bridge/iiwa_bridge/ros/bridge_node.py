@@ -17,6 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import WrenchStamped
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
@@ -109,8 +110,10 @@ class BridgeNode(LifecycleNode):
             ("retract", Bridge.retract, _RETRACT_TIMEOUT),
         ):
             self.create_service(Trigger, f"/probe/{name}", self._served(name, order, timeout), callback_group=group)
-        self.create_timer(_STATE_PERIOD, self._publish, MutuallyExclusiveCallbackGroup())
-        self.create_timer(_LOOK_PERIOD, self._report, MutuallyExclusiveCallbackGroup())
+        # On the steady clock: with use_sim_time only the stamps follow /clock.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_STATE_PERIOD, self._publish, MutuallyExclusiveCallbackGroup(), steady)
+        self.create_timer(_LOOK_PERIOD, self._report, MutuallyExclusiveCallbackGroup(), steady)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the bridge."""

@@ -12,6 +12,7 @@ from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import Image
 from us_grid_sim.errors import FrameError, UsGridSimError
@@ -117,7 +118,8 @@ class PolicyNode(LifecycleNode):
             cancel_callback=self._on_cancel,
             callback_group=ReentrantCallbackGroup(),
         )
-        self.create_timer(1.0, self._report, MutuallyExclusiveCallbackGroup())
+        # On the steady clock: with use_sim_time only the stamps follow /clock.
+        self.create_timer(1.0, self._report, MutuallyExclusiveCallbackGroup(), Clock(clock_type=ClockType.STEADY_TIME))
 
     def _start(self) -> None:
         if self.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
