@@ -10,12 +10,14 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.action import ActionServer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from us_nav_interfaces.action import StepProbe
 from us_nav_interfaces.msg import ProbeState, UltrasoundInfo
 
-from us_grid_sim.dataset.layout import read_subject
+from us_grid_sim.dataset.layout import GridSubject, read_subject
+from us_grid_sim.dataset.targets import Targets
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, ROW_PITCH, ROWS, Bin
 from us_grid_sim.ros.conversions import (
@@ -28,6 +30,8 @@ from us_grid_sim.ros.conversions import (
     tracked_state,
 )
 from us_grid_sim.ros.running import run
+from us_grid_sim.ros.target_bins import TargetBinsPublisher
+from us_grid_sim.sources.goals import dataset_goals
 from us_grid_sim.sources.grid import GridSource
 
 
@@ -62,6 +66,14 @@ class GridReplayConfig:
             raise UsGridSimError("parameter patient_file is empty; name a subject's .txt file in Patient_files/")
         return GridSource(read_subject(Path(self.patient_file)), self.start_bin(), self.seed)
 
+    def goals(self, subject: GridSubject) -> Targets:
+        """The goal bins of the subject of ``make_source``.
+
+        Raises:
+            UsGridSimError: its targets are malformed.
+        """
+        return dataset_goals(Path(self.patient_file), subject)
+
 
 def stepped(position: Bin, dx: float, dy: float) -> tuple[Bin, str]:
     """The bin that a displacement [m] in the patient frame leads to, and why it is not the one asked for (or "")."""
@@ -88,9 +100,14 @@ class GridReplayNode(Node):
         self._infos = self.create_publisher(UltrasoundInfo, "/us/image_info", LATCHED_QOS)
         self._states = self.create_publisher(ProbeState, "/probe/state", LATCHED_QOS)
         self._infos.publish(info_message(self._source.info, self._now()))
-        self._timer = self.create_timer(1.0 / self.config.rate, self._publish, MutuallyExclusiveCallbackGroup())
+        TargetBinsPublisher(self).publish(self._source.subject.name, self.config.goals(self._source.subject))
         group = MutuallyExclusiveCallbackGroup()
-        self._server = ActionServer(self, StepProbe, "/probe/step", self._step, callback_group=group)
+        # On the steady clock: with use_sim_time only the stamps follow /clock.
+        self._timer = self.create_timer(
+            1.0 / self.config.rate, self._publish, group, Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        steps = MutuallyExclusiveCallbackGroup()
+        self._server = ActionServer(self, StepProbe, "/probe/step", self._step, callback_group=steps)
         self.get_logger().info(f"{self._source.info.detail}, bin {self.config.start}, {self.config.rate:g} frames/s")
 
     def _declare(self) -> GridReplayConfig:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from us_grid_sim.errors import SourceError
 from us_grid_sim.phantom.record import sample_subject
@@ -10,10 +11,12 @@ from us_grid_sim.sources.base import FrameSource
 from us_grid_sim.sources.dicom import DicomSource
 from us_grid_sim.sources.metaimage import MetaImageSource
 from us_grid_sim.sources.openigtlink import OpenIgtLinkDevice
-from us_grid_sim.sources.phantom import PhantomSource
 from us_grid_sim.sources.picture import Picture, parse_corner, pixel_size
 from us_grid_sim.sources.reader import Device
 from us_grid_sim.sources.video import VideoDevice, VideoFile
+
+if TYPE_CHECKING:
+    from us_grid_sim.sources.phantom import PhantomSource
 
 SOURCES = ("video", "openigtlink", "metaimage", "dicom", "bag", "phantom")
 _FILES = {
@@ -108,7 +111,7 @@ class ImageSourceConfig:
             return BagSource(Path(self.file), self.picture())
         return MetaImageSource(Path(self.file), self.picture(), _matrix(self.calibration))
 
-    def make_phantom(self) -> PhantomSource:
+    def make_phantom(self) -> "PhantomSource":
         """The virtual subject.
 
         Raises:
@@ -116,6 +119,9 @@ class ImageSourceConfig:
         """
         if self.rate <= 0:
             raise SourceError("parameter rate is 0, the recorded pace; a virtual subject needs a rate above 0")
+        # Here, for it needs torch, which takes seconds to import and which no other source needs.
+        from us_grid_sim.sources.phantom import PhantomSource
+
         return PhantomSource(sample_subject(self.seed, self.subject))
 
 

@@ -104,9 +104,7 @@ def check_image(image: Image) -> None:
     """Raise FrameError unless ``image`` is uint8, (height, width) or (height, width, 3)."""
     if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
         size = "x".join(str(n) for n in image.shape)
-        raise FrameError(
-            f"image is an array {size} of {image.dtype}; expected rows x columns, or x 3 colours, of uint8"
-        )
+        raise FrameError(f"image is {size} {image.dtype}; expected rows x columns, or rows x columns x 3, of uint8")
 
 
 def grey(image: Image, colours: Colours = "rgb") -> Frame8:

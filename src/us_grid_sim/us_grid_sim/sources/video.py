@@ -30,8 +30,17 @@ class Capture(Protocol):
 
 
 def open_v4l2(name: str) -> Capture:
-    """The V4L2 device of this path or index, whether it is there or not."""
-    return cv2.VideoCapture(int(name) if name.isdecimal() else name, cv2.CAP_V4L2)  # type: ignore[return-value]
+    """The V4L2 device of this path or index; it may be one that cannot be opened.
+
+    Raises:
+        SourceError: there is no such device.
+    """
+    place = Path(f"/dev/video{name}" if name.isdecimal() else name)
+    # OpenCV would say so too, in a line of its own at each attempt.
+    if not place.exists():
+        here = ", ".join(sorted(str(other) for other in Path("/dev").glob("video*"))) or "one: none is connected"
+        raise SourceError(f"{name}: there is no such device; expected {here}")
+    return cv2.VideoCapture(str(place), cv2.CAP_V4L2)  # type: ignore[return-value]
 
 
 class VideoDevice:
