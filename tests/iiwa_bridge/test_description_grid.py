@@ -3,6 +3,7 @@
 import pytest
 from iiwa_bridge.description.errors import DescriptionError
 from iiwa_bridge.description.grid import COLUMNS, ROWS, bin_centre
+
 from us_grid_sim import geometry
 
 

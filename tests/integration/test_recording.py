@@ -116,11 +116,11 @@ def test_the_graph_with_bridge_and_simulated_robot_walks(
 ) -> None:
     controller, bridge = free_ports(2)
     ports = {"controller_port": str(controller), "port": str(bridge)}
-    place = {"start_x": "0.06", "start_y": "-0.04", "rate": "2.0"}
+    place = {"start": "3,10", "rate": "2.0", "plant": "mock", "target": ""}
     arguments = {"model": str(wanderer), "bag": str(tmp_path / "bag"), **ports, **place}
     lines: list[str] = []
     steps: list[StepReport] = []
-    with Launcher(read_launch_file(find_launch_file("mock"), arguments, share_of), lines.append, ros_env) as launcher:
+    with Launcher(read_launch_file(find_launch_file("sim"), arguments, share_of), lines.append, ros_env) as launcher:
         deadline = time.monotonic() + 3 * START_UP
         while not any("ready: in contact" in line for line in lines):
             assert launcher.check() is None and "not ready" not in "".join(lines), lines

@@ -101,7 +101,19 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
     [
         ("grid", {"patient_file": "p.txt"}, ["recorder_node", "grid_replay_node", "policy_node"]),
         ("replay", {"file": "s.mha"}, ["recorder_node", "policy_node", "image_source_node"]),
-        ("mock", {}, ["recorder_node", "robot_simulation", "bridge_node", "image_source_node", "policy_node"]),
+        (
+            "sim",
+            {},
+            [
+                "recorder_node",
+                "robot_simulation",
+                "bridge_node",
+                "image_source_node",
+                "policy_node",
+                "navigate_node",
+            ],
+        ),
+        ("robot", {}, ["recorder_node", "bridge_node", "image_source_node", "policy_node"]),
     ],
 )
 def test_our_own_launch_files_are_read(name: str, arguments: dict[str, str], executables: list[str]) -> None:
@@ -109,6 +121,42 @@ def test_our_own_launch_files_are_read(name: str, arguments: dict[str, str], exe
     assert [node.executable for node in description.nodes] == executables
     models = [dict(node.parameters)["model"] for node in description.nodes if node.executable == "policy_node"]
     assert models == ["/share/us_nav_bringup/models/belief.safetensors"]
+
+
+def parameters(name: str, **arguments: str) -> dict[str, dict[str, object]]:
+    """Of the nodes of one of our launch files, by the node's name."""
+    nodes = read_launch_file(ROOT / "launch" / f"{name}.launch.yaml", arguments, share).nodes
+    return {node.name: dict(node.parameters) for node in nodes}
+
+
+def test_who_is_felt_is_who_is_seen_and_the_arm_starts_where_the_bridge_touches() -> None:
+    given = parameters("sim", subject="31", seed="7", start="10,2", controller_port="41200", port="41201")
+    robot, bridge, image = (given[name] for name in ("robot_simulation", "bridge", "image_source"))
+    assert (robot["subject"], robot["seed"]) == (image["subject"], image["seed"]) == (31, 7)
+    assert robot["start"] == bridge["start"] == "10,2"
+    assert robot["port"] == bridge["controller_port"] == 41200
+    assert robot["client_port"] == bridge["port"] == 41201
+
+
+def test_what_happens_to_the_patient_and_to_the_network_is_chosen_in_the_launch() -> None:
+    chosen = {"breathing": "true", "movement": "true", "contact_loss": "20.0", "packet_loss": "0.05", "viewer": "true"}
+    robot = parameters("sim", **chosen)["robot_simulation"]
+    assert {name: robot[name] for name in chosen} == {
+        "breathing": True, "movement": True, "contact_loss": 20.0, "packet_loss": 0.05, "viewer": True
+    }  # fmt: skip
+
+
+def test_without_a_target_the_node_that_starts_the_run_is_told_an_empty_one() -> None:
+    assert parameters("sim")["navigate"] == {"target": "sacrum"}
+    assert parameters("sim", target="")["navigate"] == {"target": ""}
+
+
+def test_at_the_robot_the_bridge_keeps_its_own_limits_and_does_nothing_by_itself() -> None:
+    given = parameters("robot")
+    assert set(given["bridge"]) == {"controller_host", "controller_port", "port", "config"}
+    assert (given["bridge"]["controller_host"], given["bridge"]["port"]) == ("172.31.1.147", 30200)
+    assert "navigate" not in given
+    assert given["image_source"]["device"] == "/dev/video0"
 
 
 def test_a_bin_stays_a_text_for_the_node() -> None:

@@ -79,6 +79,13 @@ def test_a_node_that_fails_ends_the_launch_with_its_status(node: Make) -> None:
     assert running.failed == {"bad": 3}
 
 
+def test_a_node_that_is_killed_is_named_with_its_signal(node: Make) -> None:
+    lines: list[str] = []
+    dies = node("dies", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with launcher(lines, node("good", WAITS), dies) as running:
+        assert running.wait() == "dies was killed by SIGKILL"
+
+
 def test_on_exit_shutdown_ends_the_launch_and_another_end_does_not(node: Make) -> None:
     lines: list[str] = []
     short = node("short", "print('done')")

@@ -1,74 +1,111 @@
-"""`usnav demo`: the main job, over real ROS 2 topics and actions in separate processes."""
+"""`usnav demo`: the main job, with a simulated robot, over real ROS 2 topics and actions in separate processes."""
 
 import json
 import os
 import shutil
+import socket
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
+import numpy.typing as npt
 import typer
 
-from us_nav_agent.cli.navigate import HEAD, step_line
-from us_nav_agent.cli.screen import console, progress_bar
+from us_nav_agent.cli.screen import console
 from us_nav_agent.defaults import DEFAULT_MODEL
 from us_nav_agent.errors import UsNavAgentError
 
 if TYPE_CHECKING:
-    from us_grid_sim.dataset.layout import GridSubject
+    from us_grid_sim.geometry import Bin
 
     from us_nav_agent.bags.run import RunStep
     from us_nav_agent.ros.navigate_client import Outcome
 
+FloatArray = npt.NDArray[np.float64]
+
+_TARGET = "sacrum"
+_CONTACT = 240.0
+"""Longest wait for the first contact [s]; on two cores of its own the graph needs some 30."""
 _SETTLE = 1.5
 """Time for the nodes to find one another, before and after the run [s]."""
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for bag, picture and video.")] = Path("demo"),
-    data: Annotated[Path, typer.Option(help="Where the virtual subject is kept.")] = Path("data/demo"),
     subject: Annotated[int, typer.Option(min=29, help="Index; 29 and above were never trained on.")] = 29,
-    start: Annotated[str, typer.Option(help="First bin as row,column.")] = "0,14",
-    seed: Annotated[int, typer.Option(min=0, help="Of the frames drawn in the bins.")] = 0,
+    start: Annotated[str, typer.Option(help="Bin of the first contact as row,column.")] = "0,14",
+    seed: Annotated[int, typer.Option(min=0, help="Of the cohort, and of the sensors' noise.")] = 0,
+    breathing: Annotated[bool, typer.Option("--breathing", help="The patient breathes.")] = False,
     model: Annotated[str, typer.Option(help="Name or path of a model.")] = DEFAULT_MODEL,
 ) -> None:
-    """Walk from a far corner of an unseen virtual subject to the sacrum and stop there.
+    """Let a simulated robot walk from a far corner of an unseen virtual subject to the sacrum and stop there.
 
-    Leaves the bag, run.png, run.webm and result.json. Exit status 0 only where the sacrum was reached.
+    PyBullet's arm holds the probe on the skin by force control, behind a simulated KUKA controller; the policy sees the
+    frames that are rendered from there. Leaves the bag, run.png, run.webm and result.json. Exit status 0 only where
+    the sacrum was reached.
+
+    Example: `usnav demo --subject 33 --start 10,14 --breathing`
     """
-    from us_grid_sim.dataset.layout import read_subject
-
     from us_nav_agent.bags.run import read_run
     from us_nav_agent.evaluation.figures import draw_run
     from us_nav_agent.evaluation.video import write_video
     from us_nav_agent.policy import find_model
 
     weights = find_model(model).resolve()
-    grid = read_subject(_subject_file(data, subject))
     folder = _fresh_folder(out)
-    outcome = _walk(folder, data, grid, start, seed, weights)
-    steps = read_run(folder / "bag")
-    reached = outcome.reached and steps[-1].position in grid.goals
-    end = "sacrum reached" if reached else f"sacrum not reached: {_why(outcome, steps)}"
-    title = f"{grid.name} from bin {start}: {end}" + (f" after {outcome.steps} steps" if outcome.reached else "")
-    draw_run(steps, grid.goals, title, folder / "run.png")
-    write_video(steps, grid.goals, folder / "run.webm")
+    words = {"subject": str(subject), "start": start, "seed": str(seed), "breathing": str(breathing).lower()}
+    outcome = _walk({**words, "model": str(weights), "bag": str((folder / "bag").resolve())})
+    name, goals = _goals(folder / "bag")
+    steps, force = read_run(folder / "bag"), _forces(folder / "bag")
+    reached = outcome.reached and steps[-1].position in goals
+    end = f"{_TARGET} reached" if reached else f"{_TARGET} not reached: {_why(outcome, steps)}"
+    title = f"{name} from bin {start}: {end}" + (f" after {outcome.steps} steps" if outcome.reached else "")
+    draw_run(steps, goals, title, folder / "run.png", force)
+    write_video(steps, goals, folder / "run.webm")
     content = {
-        "subject": grid.name,
+        "subject": name,
         "start": start,
         "seed": seed,
         "model": weights.stem,
         "reached": reached,
         "steps": outcome.steps,
         "reason": outcome.reason,
+        "force_peak_n": round(float(force[:, 1].max()), 3),
         "bins": [[step.position.row, step.position.column] for step in steps],
-        "goal_bins": [[goal.row, goal.column] for goal in grid.goals],
+        "goal_bins": [[goal.row, goal.column] for goal in goals],
     }
     (folder / "result.json").write_text(json.dumps(content, indent=1) + "\n")
     console.print(f"{title}\nleft in {folder}/: bag/, run.png, run.webm, result.json", soft_wrap=True)
     if not reached:
         raise typer.Exit(1)
+
+
+def _goals(bag: Path) -> "tuple[str, list[Bin]]":
+    """The subject's name, and the bins that show the target, as the image source told them."""
+    from us_grid_sim.geometry import Bin
+
+    from us_nav_agent.bags.read import read_bag
+
+    for entry in read_bag(bag, ["/simulation/target_bins"]):
+        told = entry.message
+        if told.target == _TARGET:
+            return told.subject, [
+                Bin(int(row), int(column)) for row, column in zip(told.rows, told.columns, strict=True)
+            ]
+    raise UsNavAgentError(f"{bag}: holds no bins of {_TARGET} on /simulation/target_bins")
+
+
+def _forces(bag: Path) -> FloatArray:
+    """Time since the first contact [s] and contact force as the bridge measured it [N], (n, 2)."""
+    from us_nav_agent.bags.read import STATE_TOPIC, read_bag, stamp_ns
+
+    states = [entry.message for entry in read_bag(bag, [STATE_TOPIC])]
+    felt = np.array([(1e-9 * stamp_ns(state.header.stamp), state.wrench.force.z) for state in states])
+    touched = next(number for number, state in enumerate(states) if state.contact)
+    return np.asarray(felt[touched:] - (felt[touched, 0], 0.0))
 
 
 def _why(outcome: "Outcome", steps: "list[RunStep]") -> str:
@@ -77,19 +114,6 @@ def _why(outcome: "Outcome", steps: "list[RunStep]") -> str:
         return outcome.reason
     last = steps[-1].position
     return f"stopped in bin {last.row},{last.column}, which is no goal bin"
-
-
-def _subject_file(data: Path, index: int) -> Path:
-    """The patient file of the virtual subject, made first where it is not there."""
-    from us_grid_sim.dataset.synth import SynthProgress, synthesize
-
-    with progress_bar() as bar:
-        task = bar.add_task("rendering the virtual subject", total=None, visible=False)
-
-        def show(progress: SynthProgress) -> None:
-            bar.update(task, completed=progress.done_frames, total=progress.total_frames, visible=True)
-
-        return synthesize(data, subjects=[index], progress=show)[0].resolve()
 
 
 def _fresh_folder(out: Path) -> Path:
@@ -102,37 +126,33 @@ def _fresh_folder(out: Path) -> Path:
     return out
 
 
-def _walk(folder: Path, data: Path, grid: "GridSubject", start: str, seed: int, weights: Path) -> "Outcome":
-    """Bring the graph up, navigate, and take it down again."""
+def _walk(arguments: dict[str, str]) -> "Outcome":
+    """Bring the graph of sim.launch.yaml up, navigate, and take it down again."""
     from domain_coordinator import domain_id
 
     from us_nav_agent.bags.read import DECISION_TOPIC
     from us_nav_agent.cli.launch_file import read_launch_file
     from us_nav_agent.cli.launcher import Launcher, find_launch_file, share_of
-    from us_nav_agent.ros.navigate_client import navigate
+    from us_nav_agent.ros.navigate_client import HEAD, navigate
 
-    arguments = {
-        "patient_file": str((data / "Patient_files" / f"{grid.name}.txt").resolve()),
-        "start": start,
-        "seed": str(seed),
-        "model": str(weights),
-        "bag": str((folder / "bag").resolve()),
-    }
+    controller, bridge = _free_ports()
+    given = {**arguments, "target": "", "controller_port": str(controller), "port": str(bridge)}
     with domain_id() as domain:
         os.environ["ROS_DOMAIN_ID"] = str(domain)
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
-        description = read_launch_file(find_launch_file("grid"), arguments, share_of)
+        description = read_launch_file(find_launch_file("sim"), given, share_of)
         with Launcher(
             description, lambda line: console.print(line, style="dim", highlight=False, markup=False)
         ) as launcher:
-            console.print(HEAD, highlight=False)
+            console.print("the robot gets ready and touches the skin\n" + HEAD, highlight=False)
             # Seen from here the topics are connected before the nodes have all found one another.
             outcome = navigate(
-                "sacrum",
+                _TARGET,
                 0,
-                lambda step: console.print(step_line(step), highlight=False),
+                lambda step: console.print(step, highlight=False),
                 topics=(DECISION_TOPIC, "/us/image_raw"),
+                contact_within=_CONTACT,
                 settle=_SETTLE,
                 check=launcher.check,
             )
@@ -140,3 +160,13 @@ def _walk(folder: Path, data: Path, grid: "GridSubject", start: str, seed: int, 
         if launcher.failed:
             raise UsNavAgentError(f"nodes failed at the end: {launcher.failed}")
     return outcome
+
+
+def _free_ports() -> tuple[int, int]:
+    """Two UDP ports of this machine that nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        first, second = (int(each.getsockname()[1]) for each in sockets)
+    return first, second

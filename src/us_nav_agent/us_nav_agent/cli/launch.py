@@ -28,16 +28,19 @@ def parse_assignments(words: list[str]) -> dict[str, str]:
 
 
 def launch(
-    file: Annotated[str, typer.Argument(help="Name (grid, replay, mock) or path of a launch file.")],
+    file: Annotated[str, typer.Argument(help="Name (sim, robot, grid, replay) or path of a launch file.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="name:=value ...")] = None,
     show_args: Annotated[bool, typer.Option("--show-args", help="Show the arguments and end.")] = False,
 ) -> None:
     """Start the nodes of a launch file; Ctrl-C ends them. The same files run under `ros2 launch us_nav_bringup`.
 
+    Example: `usnav launch sim subject:=30 start:=10,14 breathing:=true` lets a simulated robot walk to the sacrum;
+    `usnav launch sim --show-args` tells what else can be chosen.
+
     Example: `usnav launch grid patient_file:=data/cohort/Patient_files/Virtual029.txt start:=0,14`
     """
     from us_nav_agent.cli.launch_file import read_arguments, read_launch_file
-    from us_nav_agent.cli.launcher import Launcher, find_launch_file, share_of
+    from us_nav_agent.cli.launcher import Launcher, ending, find_launch_file, share_of
 
     path = find_launch_file(file)
     if show_args:
@@ -61,6 +64,6 @@ def launch(
             reason = "stopped"
         print(f"{reason}; ending the nodes", flush=True)
     if launcher.failed:
-        failed = ", ".join(f"{name} (exit status {status})" for name, status in launcher.failed.items())
-        print(f"error: failed: {failed}", file=sys.stderr)
+        failed = ", ".join(f"{name} {ending(status)}" for name, status in launcher.failed.items())
+        print(f"error: {failed}", file=sys.stderr)
         raise typer.Exit(1)

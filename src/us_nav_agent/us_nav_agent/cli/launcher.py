@@ -90,6 +90,11 @@ def node_arguments(node: NodeDescription, folder: Path) -> list[str]:
     return words
 
 
+def ending(status: int) -> str:
+    """How a node that failed has ended, by its exit status."""
+    return f"failed with exit status {status}" if status > 0 else f"was killed by {signal.Signals(-status).name}"
+
+
 def _die_with_parent() -> None:
     """In a new child: be killed when the launcher is, even by SIGKILL."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -165,7 +170,7 @@ class Launcher:
             self._ended.add(node.name)
             if status != 0:
                 self.failed[node.name] = status
-                return f"{node.name} failed with exit status {status}"
+                return f"{node.name} {ending(status)}"
             if node.shutdown_on_exit:
                 return f"{node.name} has ended"
         return "all nodes have ended" if len(self._ended) == len(self._processes) else None

@@ -58,7 +58,13 @@ def save(figure: Figure, file: Path) -> Path:
     return file
 
 
-def draw_run(steps: Sequence[RunStep], goals: Sequence[Bin], title: str, file: Path) -> Path:
+def draw_run(
+    steps: Sequence[RunStep],
+    goals: Sequence[Bin],
+    title: str,
+    file: Path,
+    force: npt.NDArray[np.float64] | None = None,
+) -> Path:
     """Figure 5: the path over the grid, numbered, goal bins boxed, and visited frames below with their numbers.
 
     Args:
@@ -66,13 +72,18 @@ def draw_run(steps: Sequence[RunStep], goals: Sequence[Bin], title: str, file: P
         goals: the subject's goal bins.
         title: of the picture.
         file: PNG to write.
+        force: time [s] and contact force [N] (n, 2), drawn as a strip at the bottom; None: none was measured.
 
     Returns:
         ``file``.
     """
-    figure = Figure(figsize=(11.5, 9.2), layout="constrained")
-    parts = figure.add_gridspec(2, 1, height_ratios=[2.1, 1.0])
+    strip = 0.0 if force is None else 0.45
+    figure = Figure(figsize=(11.5, 9.2 + 3.0 * strip), layout="constrained")
+    heights = [2.1, 1.0] if force is None else [2.1, 1.0, strip]
+    parts = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     axes, lower = figure.add_subfigure(parts[0]).subplots(), figure.add_subfigure(parts[1])
+    if force is not None:
+        _draw_force(figure.add_subfigure(parts[2]).subplots(), force)
     draw_grid(axes, goals)
     axes.plot([s.position.column for s in steps], [s.position.row for s in steps], color=_PATH, linewidth=2.0, zorder=3)
     labels: dict[Bin, list[int]] = {}
@@ -104,6 +115,16 @@ def draw_run(steps: Sequence[RunStep], goals: Sequence[Bin], title: str, file: P
         if not np.isnan(step.stop_probability):
             axis.set_xlabel(f"p(stop) {step.stop_probability:.2f}", fontsize=9)
     return save(figure, file)
+
+
+def _draw_force(axes: Axes, force: npt.NDArray[np.float64]) -> None:
+    """Contact force over time."""
+    axes.plot(force[:, 0], force[:, 1], color=_PATH, linewidth=1.2)
+    axes.set_xlim(force[0, 0], force[-1, 0])
+    axes.set_ylim(0.0, max(2.5, 1.1 * float(force[:, 1].max())))
+    axes.grid(color="#dddddd", linewidth=0.8)
+    axes.set_xlabel("time since the first contact [s]")
+    axes.set_ylabel("force [N]")
 
 
 def draw_subject(frames: npt.NDArray[np.uint8], goals: Sequence[Bin], title: str, file: Path, pixel_mm: float) -> Path:

@@ -1,7 +1,8 @@
 """A client of /us_nav/navigate: sends one goal, hands on every step, ends in time whatever the graph does."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,17 @@ from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from sensor_msgs.msg import Image
 from us_grid_sim.geometry import Action, Bin
+from us_grid_sim.ros.conversions import IMAGE_QOS
 from us_nav_interfaces.action import NavigateToTarget
+from us_nav_interfaces.msg import ProbeState
 
 from us_nav_agent.errors import UsNavAgentError
+
+HEAD = "step  bin    action  Q up     down     left     right    p(stop)  confidence"
+_SETTLED = 1.0
+"""In contact without a break for so long the first contact is over, and steps are taken [s]."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,15 @@ class StepReport:
     confidence: float
     latency: float
 
+    def __str__(self) -> str:
+        """As a line under HEAD."""
+        q = "  ".join(f"{value:+.4f}" for value in self.q_values[:4])
+        place = f"{self.position.row},{self.position.column}"
+        return (
+            f"{self.step:4d}  {place:5s}  {self.action.name.lower():6s}  {q}  {self.stop_probability:7.4f}  "
+            f"{self.confidence:6.3f}"
+        )
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -36,6 +53,10 @@ class Outcome:
     reached: bool
     steps: int
     reason: str
+
+    def __str__(self) -> str:
+        """As a line."""
+        return f"{'reached' if self.reached else 'not reached'} after {self.steps} steps: {self.reason}"
 
 
 def _report(feedback: Any) -> StepReport:
@@ -51,12 +72,125 @@ def _report(feedback: Any) -> StepReport:
     )
 
 
+@contextmanager
+def client_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
+    """A node in a context of its own, which no signal ends, and what spins it."""
+    context = Context()
+    rclpy.init(context=context)
+    node = Node(name, context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    try:
+        yield node, executor
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+class NavigateClient:
+    """Waits for what a run needs, and runs it.
+
+    Args:
+        node: that the client is part of.
+        executor: spins it, here.
+        check: why to give up, or None; called often.
+    """
+
+    def __init__(
+        self, node: Node, executor: SingleThreadedExecutor, check: Callable[[], str | None] = lambda: None
+    ) -> None:
+        self._node, self._executor, self._check = node, executor, check
+        self._client = ActionClient(node, NavigateToTarget, "/us_nav/navigate")
+
+    def wait_for_contact(self, seconds: float) -> None:
+        """Until frames come and the probe has been in contact without a break for a second.
+
+        Raises:
+            UsNavAgentError: not within so long [s]; says which is missing.
+        """
+        frames, since = 0, None
+
+        def see(image: bytes) -> None:
+            nonlocal frames
+            frames += 1
+
+        def feel(state: ProbeState) -> None:
+            nonlocal since
+            since = (since or time.monotonic()) if state.contact else None
+
+        seeing = self._node.create_subscription(Image, "/us/image_raw", see, IMAGE_QOS, raw=True)
+        feeling = self._node.create_subscription(ProbeState, "/probe/state", feel, 10)
+        self._until(
+            lambda: frames > 0 and since is not None and time.monotonic() > since + _SETTLED,
+            seconds,
+            lambda: f"{'no contact' if frames else 'no frame on /us/image_raw'} within {seconds:g} s",
+        )
+        self._node.destroy_subscription(seeing)
+        self._node.destroy_subscription(feeling)
+
+    def wait_for_subscribers(self, topics: tuple[str, ...], seconds: float) -> None:
+        """Until each of the topics has a subscriber, a recorder say.
+
+        Raises:
+            UsNavAgentError: not within so long [s].
+        """
+
+        def missing() -> list[str]:
+            return [topic for topic in topics if self._node.count_subscribers(topic) == 0]
+
+        self._until(lambda: not missing(), seconds, lambda: f"nobody subscribes to {', '.join(missing())}")
+
+    def settle(self, seconds: float) -> None:
+        """Let so much time pass, for nodes that must still find one another [s]."""
+        settled = time.monotonic() + seconds
+        self._until(lambda: time.monotonic() >= settled, 2 * seconds, str)
+
+    def run(
+        self, target: str, max_steps: int, on_step: Callable[[StepReport], None], startup: float, timeout: float
+    ) -> Outcome:
+        """Run one navigation; the arguments are those of :func:`navigate`.
+
+        Raises:
+            UsNavAgentError: the policy node does not come, refuses the goal or gives no result in time.
+        """
+        self._until(
+            self._client.server_is_ready, startup, lambda: f"no policy node on /us_nav/navigate within {startup:g} s"
+        )
+        goal = NavigateToTarget.Goal(target=target, max_steps=max_steps)
+        sent = self._client.send_goal_async(goal, feedback_callback=lambda message: on_step(_report(message.feedback)))
+        self._until(sent.done, startup, lambda: f"no answer to the goal within {startup:g} s")
+        handle = sent.result()
+        if not handle.accepted:
+            raise UsNavAgentError(f"the policy node refused the goal {target!r}; its output says why")
+        ended = handle.get_result_async()
+        try:
+            self._until(ended.done, timeout, lambda: f"no result within {timeout:g} s")
+        except (KeyboardInterrupt, UsNavAgentError):
+            handle.cancel_goal_async()
+            self._executor.spin_once(timeout_sec=0.2)
+            raise
+        result = ended.result().result
+        return Outcome(result.reached, result.steps, result.reason)
+
+    def _until(self, ready: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:
+        deadline = time.monotonic() + seconds
+        while not ready():
+            self._executor.spin_once(timeout_sec=0.05)
+            problem = self._check()
+            if problem is not None:
+                raise UsNavAgentError(problem)
+            if time.monotonic() > deadline:
+                raise UsNavAgentError(otherwise())
+
+
 def navigate(
     target: str,
     max_steps: int,
     on_step: Callable[[StepReport], None],
     *,
     topics: tuple[str, ...] = (),
+    contact_within: float = 0.0,
     startup: float = 30.0,
     settle: float = 0.0,
     timeout: float = 300.0,
@@ -68,58 +202,20 @@ def navigate(
         target: view to find.
         max_steps: probe steps allowed; 0: the policy node's own number.
         on_step: called with every decision.
-        topics: wait until each of them has a subscriber, a recorder say.
+        topics: wait until each of them has a subscriber.
+        contact_within: wait so long for the probe to be in contact [s]; 0: not at all.
         startup: longest wait for the policy node and the topics [s].
-        settle: wait that long once all are there, for nodes that must still find one another [s].
+        settle: wait that long once all are there [s].
         timeout: longest time of the run [s].
         check: why to give up, or None; called often.
 
     Raises:
-        UsNavAgentError: the policy node does not come, refuses the goal or gives no result in time.
+        UsNavAgentError: something does not come in time, or the policy node refuses the goal.
     """
-    context = Context()
-    rclpy.init(context=context)
-    node = Node("usnav_navigate", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    client = ActionClient(node, NavigateToTarget, "/us_nav/navigate")
-
-    def until(ready: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:
-        deadline = time.monotonic() + seconds
-        while not ready():
-            executor.spin_once(timeout_sec=0.05)
-            problem = check()
-            if problem is not None:
-                raise UsNavAgentError(problem)
-            if time.monotonic() > deadline:
-                raise UsNavAgentError(otherwise())
-
-    try:
-        until(client.server_is_ready, startup, lambda: f"no policy node on /us_nav/navigate within {startup:g} s")
-        until(
-            lambda: all(node.count_subscribers(topic) > 0 for topic in topics),
-            startup,
-            lambda: f"nobody subscribes to {[t for t in topics if node.count_subscribers(t) == 0]}",
-        )
-        settled = time.monotonic() + settle
-        until(lambda: time.monotonic() >= settled, settle + startup, str)
-        goal = NavigateToTarget.Goal(target=target, max_steps=max_steps)
-        sent = client.send_goal_async(goal, feedback_callback=lambda message: on_step(_report(message.feedback)))
-        until(sent.done, startup, lambda: f"no answer to the goal within {startup:g} s")
-        handle = sent.result()
-        if not handle.accepted:
-            raise UsNavAgentError(f"the policy node refused the goal {target!r}; its output says why")
-        ended = handle.get_result_async()
-        try:
-            until(ended.done, timeout, lambda: f"no result within {timeout:g} s")
-        except (KeyboardInterrupt, UsNavAgentError):
-            handle.cancel_goal_async()
-            executor.spin_once(timeout_sec=0.2)
-            raise
-        result = ended.result().result
-        return Outcome(result.reached, result.steps, result.reason)
-    finally:
-        executor.shutdown()
-        client.destroy()
-        node.destroy_node()
-        rclpy.shutdown(context=context)
+    with client_node("usnav_navigate") as (node, executor):
+        client = NavigateClient(node, executor, check)
+        client.wait_for_subscribers(topics, startup)
+        if contact_within:
+            client.wait_for_contact(contact_within)
+        client.settle(settle)
+        return client.run(target, max_steps, on_step, startup, timeout)
