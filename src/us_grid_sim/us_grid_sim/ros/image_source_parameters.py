@@ -48,11 +48,12 @@ def declare(node: Node) -> ImageSourceConfig:
     """
     values: dict[str, Any] = {}
     for field in fields(ImageSourceConfig):
-        values[field.name] = node.declare_parameter(field.name, field.default, _descriptor(field.name)).value
+        values[field.name] = node.declare_parameter(field.name, field.default, describe(field.name)).value
     return ImageSourceConfig(**values)
 
 
-def _descriptor(name: str) -> ParameterDescriptor:
+def describe(name: str) -> ParameterDescriptor:
+    """What is told of a parameter: its description, and the range of a number."""
     descriptor = ParameterDescriptor(description=_WORDS[name], read_only=True)
     if name in _WHOLE:
         low, high = _WHOLE[name]
