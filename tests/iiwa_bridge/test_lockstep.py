@@ -1,10 +1,12 @@
 """The bridge in lock-step as a product: what is lost on the wire, what does not end, and what its robot tells."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from iiwa_bridge.lockstep import LockStep, LockStepError, Losses, Witness, sample_losses
-from iiwa_bridge.lockstep_robot import PERIOD, _gaps
-from support.bridge_rig import NEAR, back, plant_of
+from iiwa_bridge.lockstep_robot import PERIOD, LockStepRobot, _gaps
+from support.bridge_rig import LAYOUT, NEAR, back, plant_of
 from us_grid_sim.world.motion import Motion
 
 
@@ -74,3 +76,13 @@ def test_time_and_peak_are_those_since_the_plants_reset() -> None:
 )
 def test_contact_is_lost_where_no_force_is_felt_for_a_tenth_of_a_second(without: str, lengths: list[int]) -> None:
     assert _gaps(np.array([each == "x" for each in without], dtype=bool)) == lengths
+
+
+def test_the_robots_pose_is_that_over_the_body_as_it_lies_now() -> None:
+    plant = plant_of("rigid", back(height=NEAR), Motion())
+    robot = LockStepRobot(SimpleNamespace(make_plant=lambda *parts: plant, contact_force=1.0, packet_loss=0.0, seed=0))
+    over = np.eye(4)
+    over[:3, 3] = 0.02, -0.04, 0.01
+    robot._witness.state = SimpleNamespace(tool=LAYOUT.patient @ over, rise=0.004)  # type: ignore[assignment]
+    assert robot.pose[:3, 3] == pytest.approx([0.02, -0.04, 0.014]), "a back that has risen has the probe deeper in it"
+    robot.close()
