@@ -40,16 +40,19 @@ def probe(place: Bin, stamp_ns: int, steps: int = 0, frame_id: str = "patient") 
 
 
 class WalkingFeed:
-    """Frames 30 times a second; a run takes a step every ``step`` seconds. ``pause`` holds everything: a graph gone."""
+    """States 30 times a second, with the first ``frames`` of them a frame; a run takes a step every ``step`` seconds.
+
+    ``pause`` holds everything: a graph that is gone.
+    """
 
     title = "a probe that walks"
     targets = ("sacrum", "l5")
 
-    def __init__(self, step: float = 0.1) -> None:
+    def __init__(self, step: float = 0.1, frames: int = 10**9) -> None:
         self.model = ConsoleModel()
         self.stops, self.cancels = 0, 0
         self.pause = threading.Event()
-        self._step, self._ended = step, threading.Event()
+        self._step, self._left, self._ended = step, frames, threading.Event()
         self._way: list[Action] = []
         self._place, self._walked = START, 0
         self._lock = threading.Lock()
@@ -93,7 +96,9 @@ class WalkingFeed:
             self.model.take(JointsSeen(tuple(f"A{n}" for n in range(1, 8)), tuple(np.sin(now + np.arange(7)))), now)
             said = (("machine", "in contact"), ("quality", "EXCELLENT"))
             self.model.take(DiagnosticSeen("bridge", Level.OK, "in contact", "127.0.0.1", said), now)
-            self.model.take(FrameSeen(self._frames[stamp // 10**7 % 4], stamp, 0.02), now)
+            if self._left > 0:
+                self._left -= 1
+                self.model.take(FrameSeen(self._frames[self._left % 4], stamp, 0.02), now)
             with self._lock:
                 if self._way and now - last > self._step:
                     last = now

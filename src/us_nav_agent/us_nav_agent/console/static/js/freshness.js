@@ -2,27 +2,32 @@
 import { at, put, seconds } from "./dom.js";
 
 const SILENT = 1.5; // s without anything from the graph
+const STREAMS = [["frame", "NO NEW FRAMES"], ["probe", "NO NEW STATE OF THE PROBE"]]; // once seen they have to go on
+
+// What is wrong with the data of a live graph, and the age [s] of the newest of it; null where nothing is.
+function staleness(link, turn) {
+  if (turn === null || turn.age === null) return ["NO DATA FROM THE ROS GRAPH YET · is a launch file running in this ROS domain?", null];
+  if (link.ageNow(turn.age) > SILENT) return ["NO DATA FROM THE ROS GRAPH", link.ageNow(turn.age)];
+  const stream = STREAMS.find(([name]) => turn[name] && link.ageNow(turn[name].age) > SILENT);
+  return stream ? [stream[1], link.ageNow(turn[stream[0]].age)] : null;
+}
 
 export function showFreshness(link, recording) {
   const turn = link.turn;
-  const known = turn !== null && turn.age !== null;
-  const age = known ? link.ageNow(turn.age) : null;
-  const newest = known ? `newest data ${seconds(age)} old` : "no data yet";
-  let state = "live";
-  let words = "";
+  let state = recording ? "recording" : "live";
+  let wrong = recording ? null : staleness(link, turn);
   if (link.lost) {
     state = "lost";
-    words = `CONNECTION TO THE CONSOLE LOST · ${newest} · trying again`;
-  } else if (recording) {
-    state = "recording";
-  } else if (!known || age > SILENT) {
+    wrong = ["CONNECTION TO THE CONSOLE LOST · trying again", turn?.age == null ? null : link.ageNow(turn.age)];
+  } else if (wrong) {
     state = "silent";
-    words = known ? `NO DATA FROM THE ROS GRAPH · ${newest}` : "NO DATA FROM THE ROS GRAPH YET · is a launch file running in this ROS domain?";
   }
+  const [words, age] = wrong ?? ["", null];
   document.documentElement.dataset.link = state;
-  put(at("link"), { live: "● LIVE", recording: "▮ RECORDING", lost: "✕ LOST", silent: "✕ NO DATA" }[state] + (state === "lost" || state === "silent" ? (known ? ` ${seconds(age)}` : "") : ""));
-  at("alarm").hidden = words === "";
-  put(at("alarm"), words);
+  const lamp = { live: "● LIVE", recording: "▮ RECORDING", lost: "✕ LOST", silent: "✕ NO DATA" }[state];
+  put(at("link"), age === null ? lamp : `${lamp} ${seconds(age)}`);
+  at("alarm").hidden = !wrong;
+  put(at("alarm"), age === null ? words : `${words} · newest data ${seconds(age)} old`);
   return state;
 }
 
