@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
-from us_nav_agent.cli.screen import console
+from us_nav_agent.cli.screen import console, progress_bar
 
 if TYPE_CHECKING:
-    from us_nav_agent.bags.bag import Bag
+    from us_nav_agent.evaluation.bags import BagResult, FolderResult
 
 app = typer.Typer(
     help="Record, play, look into and evaluate bags (MCAP or sqlite3, as `ros2 bag` and Foxglove read them).",
@@ -57,7 +57,7 @@ def play(
 
     opened = Bag(bag)
     seconds = opened.survey.duration
-    _say_damage(opened)
+    _say(opened.damage)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.1f}/{task.total:.1f} s"))
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("playing", total=seconds)
@@ -86,12 +86,12 @@ def info(bag: BagPath) -> None:
     for key in sorted(about.keys() - {PARAMETERS, PARAMETERS_AT_END}):
         head.add_row(key.removeprefix("usnav."), about[key])
     console.print(head)
-    topics = Table("topic", "type", "messages", "rate [1/s]")
+    topics = Table(Column("topic", overflow="fold"), Column("type", overflow="fold"), "messages", "rate [1/s]")
     for name, one in sorted(survey.topics.items()):
         rate = f"{one.rate:.1f}" if one.count > 1 and one.rate == one.rate else "-"
         topics.add_row(name, one.topic.type, str(one.count), rate)
     console.print(topics)
-    parameters = Table("node", "parameter", "value")
+    parameters = Table("node", "parameter", Column("value", overflow="fold"))
     at_end = parameters_of(about, PARAMETERS_AT_END)
     for node, values in sorted(parameters_of(about).items()):
         for name, value in sorted(values.items()):
@@ -99,9 +99,73 @@ def info(bag: BagPath) -> None:
             parameters.add_row(node, name, str(value) if last == value else f"{value}, at the end {last}")
     if parameters.row_count:
         console.print(parameters)
-    _say_damage(opened)
+    _say(opened.damage)
 
 
-def _say_damage(bag: "Bag") -> None:
-    for line in bag.damage:
+@app.command()
+def evaluate(
+    bags: Annotated[Path, typer.Argument(metavar="BAG|FOLDER", help="A bag, or a folder with bags below.")],
+    model: Annotated[str | None, typer.Option(help="Name or path; by default the one that decided then.")] = None,
+    target: Annotated[str, typer.Option(help="View that the runs were to find.")] = "sacrum",
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals over several bags.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the reports, HTML and JSON.")] = Path("runs/bags"),
+) -> None:
+    """Decide again on the recorded frames, offline, and measure: the same bag, model and seed give the same JSON.
+
+    Writes NAME.html and NAME.json for each bag, and for several index.html and index.json. A damaged bag is read as far
+    as it can be; the report says what was not.
+
+    Examples: `usnav bag evaluate demo/bag`, `usnav bag evaluate runs --model msdqn-lite --out runs/compared`
+    """
+    from us_nav_agent.evaluation.bags import bag_name, evaluate_bag, evaluate_folder, find_bags
+    from us_nav_agent.evaluation.bags.page import bag_page, folder_page
+
+    found = {bag_name(path, bags): path for path in find_bags(bags)}
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bar() as bar:
+        task = bar.add_task("frames")
+
+        def one(name: str, path: Path) -> "BagResult":
+            bar.reset(task, description=name)
+            result, recording, pictured = evaluate_bag(
+                path, name, model, target, seed, lambda done, total: bar.update(task, completed=done, total=total)
+            )
+            (out / f"{name}.json").write_text(result.to_json())
+            (out / f"{name}.html").write_text(bag_page(result, recording, pictured))
+            return result
+
+        if len(found) == 1:
+            _show(one(*next(iter(found.items()))))
+        else:
+            together = evaluate_folder(found, one, target, seed)
+            (out / "index.json").write_text(together.to_json())
+            (out / "index.html").write_text(folder_page(together))
+            _show_all(together)
+    console.print(f"reports in {out}/", soft_wrap=True)
+
+
+def _show(result: "BagResult") -> None:
+    from us_nav_agent.evaluation.bags.page import MEASURES, shown
+
+    table = Table("measure", result.name)
+    for name, (words, _) in MEASURES.items():
+        table.add_row(words, shown(name, result.measures[name]))
+    console.print(table)
+    _say(result.damage)
+
+
+def _show_all(together: "FolderResult") -> None:
+    from us_nav_agent.evaluation.bags.page import MEASURES, shown
+
+    table = Table("measure", f"mean of {len(together.bags)} bags", "95 % interval")
+    for name, (words, _) in MEASURES.items():
+        one = together.summaries[name]
+        table.add_row(words, shown(name, one.mean), f"{shown(name, one.low)} to {shown(name, one.high)}")
+    console.print(table)
+    _say([f"{result.name}: {line}" for result in together.bags for line in result.damage])
+    _say([f"{name} is left out: {why}" for name, why in together.failed.items()])
+
+
+def _say(damage: list[str]) -> None:
+    for line in damage:
         console.print(f"damage: {line}", style="yellow", soft_wrap=True, highlight=False, markup=False)

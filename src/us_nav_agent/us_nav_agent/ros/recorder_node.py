@@ -57,8 +57,8 @@ class RecorderNode(Node):
         self.config = self._declare()
         self._lock = threading.Lock()
         self._model = ""
-        self._parameters: dict[str, dict[str, Any]] = {}
-        self._parameters_at_end: dict[str, dict[str, Any]] = {}
+        self._told_first: dict[str, dict[str, Any]] = {}
+        self._told_last: dict[str, dict[str, Any]] = {}
         self._writer = self.config.make_writer()
         self._writer.__enter__()
         self._writer.describe(software())
@@ -107,11 +107,11 @@ class RecorderNode(Node):
     def _on_parameters(self, node: str, values: dict[str, Any]) -> None:
         """A node has told its parameters: the first time as they are at the start, the last as they are at the end."""
         with self._lock:
-            if self.finished or self._parameters_at_end.get(node) == values:
+            if self.finished or self._told_last.get(node) == values:
                 return
-            self._parameters.setdefault(node, values)
-            self._parameters_at_end[node] = values
-            content = {PARAMETERS: self._parameters, PARAMETERS_AT_END: self._parameters_at_end}
+            self._told_first.setdefault(node, values)
+            self._told_last[node] = values
+            content = {PARAMETERS: self._told_first, PARAMETERS_AT_END: self._told_last}
             try:
                 self._writer.describe({key: parameter_text(value) for key, value in content.items()})
             except BagError as error:

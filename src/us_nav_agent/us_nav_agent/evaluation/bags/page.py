@@ -1,0 +1,170 @@
+"""Reports as self-contained HTML: no script, no other file, no network."""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from us_grid_sim.geometry import Action
+
+from us_nav_agent.bags.provenance import COMMIT, VERSION
+from us_nav_agent.bags.run import RunStep
+from us_nav_agent.evaluation.bags.folder import FolderResult
+from us_nav_agent.evaluation.bags.pictures import picture_of_force, picture_of_run, picture_of_timing
+from us_nav_agent.evaluation.bags.recording import Recording
+from us_nav_agent.evaluation.bags.result import BagResult
+
+MEASURES = {
+    "recorded_policy_correctness": ("policy correctness, recorded", "%"),
+    "recorded_reachability": ("reachability, recorded", "%"),
+    "policy_correctness": ("policy correctness, this model", "%"),
+    "reachability": ("reachability on the recorded path, this model", "%"),
+    "agreement": ("agreement with the recorded decisions", "%"),
+    "latency_p50_ms": ("latency p50", "ms"),
+    "latency_p95_ms": ("latency p95", "ms"),
+    "latency_p99_ms": ("latency p99", "ms"),
+    "frame_to_decision_p50_ms": ("frame to decision at the recorder p50", "ms"),
+    "frame_to_decision_p95_ms": ("frame to decision at the recorder p95", "ms"),
+    "frame_to_decision_p99_ms": ("frame to decision at the recorder p99", "ms"),
+    "frame_rate": ("frame rate", "1/s"),
+    "frames": ("frames", ""),
+    "frames_dropped": ("frames dropped", ""),
+    "force_rmse_n": ("force RMSE in contact", "N"),
+    "force_peak_n": ("force peak, measured", "N"),
+    "true_force_peak_n": ("force peak, true", "N"),
+    "time_in_contact_s": ("time in contact", "s"),
+    "contact_ends": ("times that contact ended", ""),
+    "safety_events": ("safety events", ""),
+    "runs": ("runs", ""),
+    "decisions": ("decisions", ""),
+}
+"""What the pages call each measure, and its unit."""
+_CARDS = ("recorded_reachability", "policy_correctness", "agreement", "latency_p99_ms", "force_peak_n", "safety_events")
+_STYLE = """
+:root { --ink: #222; --soft: #666; --line: #ddd; --paper: #faf9f6; --blue: #2f7fd0; --amber: #e8a33d; --red: #c0392b }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
+  max-width: 1080px; padding: 24px }
+h1 { font-size: 26px; margin: 0 } h2 { font-size: 18px; margin: 32px 0 8px }
+p { margin: 4px 0 } .soft { color: var(--soft) }
+.cards { display: flex; flex-wrap: wrap; gap: 12px; margin: 20px 0 }
+.card { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 12px 16px; flex: 1 1 140px }
+.card b { display: block; font-size: 22px; color: var(--blue) } .card span { color: var(--soft); font-size: 13px }
+table { border-collapse: collapse; background: #fff; border: 1px solid var(--line); margin: 8px 0; max-width: 100% }
+th, td { border-bottom: 1px solid var(--line); padding: 5px 12px; text-align: left; overflow-wrap: anywhere }
+td.n { text-align: right; font-variant-numeric: tabular-nums } th { background: #f1efe9 }
+td.same { background: #e8f1fb } td.other { background: #fdf1df }
+.damage { border-left: 4px solid var(--amber); background: #fff8ec; padding: 8px 16px }
+.fault { border-left: 4px solid var(--red); background: #fdeeec; padding: 8px 16px }
+img { max-width: 100%; border: 1px solid var(--line); border-radius: 8px; background: #fff }
+.wide { overflow-x: auto }
+"""
+
+
+def shown(name: str, value: float) -> str:
+    """A measure as people read it; a dash where there is none."""
+    if not math.isfinite(value):
+        return "-"
+    unit = MEASURES[name][1]
+    if unit == "%":
+        return f"{value:.1%}"
+    return f"{value:.0f}" if not unit else f"{value:.2f} {unit}"
+
+
+def bag_page(result: BagResult, recording: Recording, pictured: Sequence[Sequence[RunStep]]) -> str:
+    """The report of one bag."""
+    about = recording.bag.about
+    subject = f"{result.subject}, " if result.subject else ""
+    seen = {None: "nobody decided then", True: "the model that decided then", False: "another model than decided then"}
+    parts = [
+        f"<h1>{escape(result.name)}</h1>",
+        f'<p class="soft">{escape(subject)}{result.duration:.1f} s, target {escape(result.target)}; '
+        f"recorded by usnav {escape(about.get(VERSION, '?'))}, commit {escape(about.get(COMMIT, '?')[:12])}</p>",
+        f"<p>Evaluated: <b>{escape(result.model.name)}</b> "
+        f'<span class="soft">SHA-256 {escape((result.model.sha256 or "")[:12])}, {seen[result.same_model]}</span></p>',
+        _cards(result),
+        _lines("damage", "What could not be read, or not as it was written", result.damage),
+        _lines("fault", "Safety events", [f"{one.at:.1f} s, {one.state}: {one.reason}" for one in result.events]),
+        "<h2>Measures</h2>",
+        _table(
+            ("measure", "value"), ([words, shown(name, result.measures[name])] for name, (words, _) in MEASURES.items())
+        ),
+        "<h2>Recorded action (row) and what the model decides on the same frame (column)</h2>",
+        _confusion(result),
+    ]
+    for number, steps in enumerate(pictured):
+        title = f"run {number + 1}: the recorded path, {len(steps)} decisions"
+        parts.append(_picture(f"Run {number + 1}", picture_of_run(steps, result.goals, title)))
+    parts += [_picture("Force", picture_of_force(recording)), _picture("Timing", picture_of_timing(recording))]
+    return _page(f"Bag {result.name}", parts)
+
+
+def folder_page(result: FolderResult) -> str:
+    """The report of many bags."""
+    head = ("bag", *(words for words, _ in MEASURES.values()))
+    rows = [[bag.name, *(shown(name, bag.measures[name]) for name in MEASURES)] for bag in result.bags]
+    middle = ["mean", *(shown(name, result.summaries[name].mean) for name in MEASURES)]
+    ends = (
+        ["95 % from", *(shown(name, result.summaries[name].low) for name in MEASURES)],
+        ["95 % to", *(shown(name, result.summaries[name].high) for name in MEASURES)],
+    )
+    failed = [f"{name}: {why}" for name, why in result.failed.items()]
+    damaged = [f"{bag.name}: {line}" for bag in result.bags for line in bag.damage]
+    return _page(
+        f"{len(result.bags)} bags",
+        [
+            f"<h1>{len(result.bags)} bags</h1>",
+            f'<p class="soft">Target {escape(result.target)}; intervals: bootstrap over bags, seed {result.seed}.</p>',
+            _lines("fault", "Bags that could not be evaluated", failed),
+            '<div class="wide">',
+            _table(head, [*rows, middle, *ends]),
+            "</div>",
+            _lines("damage", "What could not be read, or not as it was written", damaged),
+        ],
+    )
+
+
+def _page(title: str, parts: Iterable[str]) -> str:
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n<body>\n'
+        + "\n".join(part for part in parts if part)
+        + "\n</body></html>\n"
+    )
+
+
+def _cards(result: BagResult) -> str:
+    cards = (
+        f'<div class="card"><b>{shown(name, result.measures[name])}</b><span>{escape(MEASURES[name][0])}</span></div>'
+        for name in _CARDS
+    )
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _lines(kind: str, title: str, lines: Sequence[str]) -> str:
+    """A box with a title and lines; nothing where there is none."""
+    if not lines:
+        return ""
+    return f'<div class="{kind}"><b>{title}</b>{"".join(f"<p>{escape(line)}</p>" for line in lines)}</div>'
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    body = "".join(
+        f"<tr><td>{escape(row[0])}</td>{''.join(f'<td class=n>{escape(cell)}</td>' for cell in row[1:])}</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>{body}</table>"
+
+
+def _confusion(result: BagResult) -> str:
+    names = [action.name.lower() for action in Action]
+    rows = ""
+    for row, name in enumerate(names):
+        cells = ""
+        for column, count in enumerate(result.confusion[row].tolist()):
+            kind = "" if not count else " same" if row == column else " other"
+            cells += f'<td class="n{kind}">{count}</td>'
+        rows += f"<tr><th>{name}</th>{cells}</tr>"
+    return f"<table><tr><th></th>{''.join(f'<th>{name}</th>' for name in names)}</tr>{rows}</table>"
+
+
+def _picture(title: str, data: str | None) -> str:
+    return f'<h2>{escape(title)}</h2><img alt="{escape(title)}" src="{data}">' if data else ""
