@@ -13,6 +13,7 @@ from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState, Array, check_sp
 from us_grid_sim.world.contact import NOTHING, Contact, ContactLaw, Tool
 from us_grid_sim.world.skin import Patient
 from us_grid_sim.world.vectors import cross, plus, rotated, transposed
+from us_grid_sim.world.viewer import require_display, show_patient
 
 GRAVITY = 9.81
 """Along -z of ``world`` [m/s^2]."""
@@ -40,19 +41,24 @@ class PyBulletArm:
         urdf: file of the arm, with a link ``us_probe``.
         patient: who lies under the probe.
         law: damping and friction of the skin.
-        gui: open PyBullet's window.
+        gui: open PyBullet's window, in which the skin is drawn too.
 
     Raises:
-        UsGridSimError: PyBullet is not installed, or the file is no arm with that link, or a link has no mass.
+        UsGridSimError: PyBullet is not installed, or there is no display for its window, or the file is no arm with
+            that link, or a link has no mass.
     """
 
     def __init__(self, urdf: Path, patient: Patient, law: ContactLaw | None = None, gui: bool = False) -> None:
         _check_links(urdf)
         self._bullet, self._contact = _pybullet(), Contact(patient, law if law is not None else ContactLaw())
+        if gui:
+            require_display()
         self._client = self._bullet.connect(self._bullet.GUI if gui else self._bullet.DIRECT)
         try:
             self._set_table(patient.pose)
             self._load(urdf)
+            if gui:
+                show_patient(self._bullet, self._client, patient)
         except Exception:
             self.close()
             raise

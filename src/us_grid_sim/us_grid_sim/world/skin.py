@@ -71,6 +71,13 @@ class Skin:
         stiffness = phantom.record.stiffness / INDENTATION_PER_NEWTON
         return cls(phantom.skin, share * phantom.rigid, stiffness, LOWER[:2], SPACING)
 
+    def surface(self, every: int) -> npt.NDArray[np.float64]:
+        """Points (n, m, 3) of the skin in the patient frame [m]: each ``every``-th place of the maps, both ways."""
+        rows = range(0, len(self._nodes), every)
+        columns = range(0, len(self._nodes[0]), every)
+        (x, y), pitch = self._lower, 1.0 / self._scale
+        return np.array([[(x + i * pitch, y + j * pitch, self._nodes[i][j][0]) for j in columns] for i in rows])
+
     def under(self, x: float, y: float) -> tuple[float, float, float, float]:
         """The skin at (x, y) of the patient frame [m], bilinearly between the maps' places.
 
