@@ -20,7 +20,7 @@ def navigate(
     from us_nav_agent.ros.navigate_client import navigate as run
 
     console.print(HEAD, highlight=False)
-    outcome = run(target, max_steps, lambda step: console.print(step, highlight=False), timeout=timeout)
-    console.print(outcome, highlight=False)
+    outcome = run(target, max_steps, lambda step: console.print(str(step), highlight=False), timeout=timeout)
+    console.print(str(outcome), highlight=False)
     if not outcome.reached:
         raise typer.Exit(1)
