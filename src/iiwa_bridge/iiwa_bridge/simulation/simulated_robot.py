@@ -122,7 +122,8 @@ class SimulatedRobot:
     def __init__(self, config: SimulationConfig) -> None:
         self._restart = config.restart
         probe, layout = load_probe(config.probe), load_layout(config.layout)
-        self._model, self._to_patient = Arm(probe), np.linalg.inv(layout.patient)
+        self._model = Arm(probe)
+        self._to_patient: Array = np.linalg.inv(layout.patient)
         self._arm = make_cell(config, layout, probe)
         self._cell: Cell = PacedCell(self._arm) if config.patience else self._arm
         limits = Arm().limits
