@@ -11,7 +11,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV LD_LIBRARY_PATH AMENT_PREFIX_PATH CMA
 .PHONY: help setup demo test check figures clean
 
 help:
-	@echo "make demo     set up what is missing and walk to the sacrum of an unseen virtual subject (leaves demo/)"
+	@echo "make demo     set up what is missing; a simulated robot walks to the sacrum of an unseen virtual subject (leaves demo/)"
 	@echo "make test     set up what is missing, check the code and run all tests"
 	@echo "make check    ruff, mypy, import-linter"
 	@echo "make figures  measure docs/figures.yaml again (rows under two minutes) and print goal beside result"
