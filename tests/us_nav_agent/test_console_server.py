@@ -102,19 +102,27 @@ def test_the_stop_beside_refuses_foreign_pages_too(port: int, feed: WalkingFeed)
 
 
 def test_the_stop_works_while_the_server_hangs(port: int, feed: WalkingFeed, monkeypatch: pytest.MonkeyPatch) -> None:
-    released = threading.Event()
+    hanging, released = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        """The event loop itself waits: no request is answered any more."""
+        hanging.set()
+        released.wait(20.0)
+
     with monkeypatch.context() as patch, connect(f"ws://{HOST}:{port}/stream", origin=own(port)) as page:
         page.recv(timeout=5.0)
-        # The event loop itself waits: no request is answered any more.
-        patch.setattr(feed, "frame", lambda: released.wait(20.0) and None)
+        patch.setattr(feed, "frame", hang)
         page.send(json.dumps({"turns": UNDER_WAY}))
-        with pytest.raises(TimeoutError):
-            connection = http.client.HTTPConnection(HOST, port, timeout=0.5)
+        try:
+            assert hanging.wait(5.0)
+            connection = http.client.HTTPConnection(HOST, port, timeout=0.3)
             connection.request("GET", "/about")
-            connection.getresponse()
-        assert json.loads(ask(port + 1, "POST", "/stop", origin=own(port))[2])["done"]
-        assert feed.stops == 1
-        released.set()
+            with pytest.raises(TimeoutError):
+                connection.getresponse()
+            assert json.loads(ask(port + 1, "POST", "/stop", origin=own(port))[2])["done"]
+            assert feed.stops == 1
+        finally:
+            released.set()
 
 
 def test_a_slow_viewer_gets_the_newest_and_no_more(port: int) -> None:
