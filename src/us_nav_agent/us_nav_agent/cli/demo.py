@@ -99,10 +99,10 @@ def _goals(bag: Path) -> "tuple[str, list[Bin]]":
 
 
 def _forces(bag: Path) -> FloatArray:
-    """Time since the first contact [s] and contact force as the bridge measured it [N], (n, 2)."""
-    from us_nav_agent.bags.read import STATE_TOPIC, read_bag, stamp_ns
+    """Time since the first contact [s] and true contact force along the beam [N], (n, 2)."""
+    from us_nav_agent.bags.read import read_bag, stamp_ns
 
-    states = [entry.message for entry in read_bag(bag, [STATE_TOPIC])]
+    states = [entry.message for entry in read_bag(bag, ["/simulation/probe"])]
     felt = np.array([(1e-9 * stamp_ns(state.header.stamp), state.wrench.force.z) for state in states])
     touched = next(number for number, state in enumerate(states) if state.contact)
     return np.asarray(felt[touched:] - (felt[touched, 0], 0.0))
