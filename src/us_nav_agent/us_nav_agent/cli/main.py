@@ -9,6 +9,7 @@ from rich.console import Console
 
 from us_nav_agent.cli import (
     bag,
+    calibrate,
     console,
     dataset,
     demo,
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(robot.app, name="robot")
 app.add_typer(bag.app, name="bag")
+app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(evaluate.app, name="evaluate")
 app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
