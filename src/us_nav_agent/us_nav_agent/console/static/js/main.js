@@ -1,4 +1,4 @@
-// The page: what the server tells is kept as it comes, and drawn once a screen refresh.
+// The page: a frame is drawn as it comes, what stands around it a little slower.
 import { at, put } from "./dom.js";
 import { showAge, showFreshness } from "./freshness.js";
 import { drawPicture, showFrame } from "./frame.js";
@@ -11,7 +11,8 @@ import { showDiagnostics, showVitals } from "./status.js";
 import { openStop } from "./stop.js";
 
 const LOOK = 200; // ms between two looks at what has grown old
-const PLOT = 100; // ms between two drawings of the plots
+const PANELS = 60; // ms between two drawings of what stands around the frame: words change no quicker than they are read
+const PLOT = 200; // ms between two drawings of the plots
 
 // The token came with the address, and stays in a cookie.
 history.replaceState(null, "", location.pathname);
@@ -20,10 +21,12 @@ put(at("title"), about.title);
 at("title").title = about.title;
 
 let wanted = false;
+let drawn = 0;
 let plotted = 0;
 
 function draw() {
   wanted = false;
+  drawn = performance.now();
   const turn = link.turn;
   const state = showFreshness(link, about.recording);
   const lost = state === "lost";
@@ -45,8 +48,9 @@ function draw() {
 }
 
 function want() {
-  if (!wanted) requestAnimationFrame(draw);
+  if (wanted) return;
   wanted = true;
+  setTimeout(() => requestAnimationFrame(draw), drawn + PANELS - performance.now());
 }
 
 const link = new Link((turn, first) => {
