@@ -1,6 +1,7 @@
 """A policy evaluated on a bag."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from us_nav_agent.bags.bag import Bag
@@ -82,12 +83,12 @@ def evaluate_bag(
 def _policy(model: str | None, recording: Recording) -> Policy:
     """The policy that is asked for, else the one that decided then, else the default model."""
     if model is not None:
-        return load_policy(model)
+        return _loaded(model)
     then = models_of(recording)
     if not then or not then[0].name:
-        return load_policy(DEFAULT_MODEL)
+        return _loaded(DEFAULT_MODEL)
     try:
-        policy = load_policy(then[0].name)
+        policy = _loaded(then[0].name)
     except ModelError as error:
         raise ModelError(
             f"the bag was recorded with a model that is not here ({error}); name one with --model"
@@ -95,3 +96,9 @@ def _policy(model: str | None, recording: Recording) -> Policy:
     if policy.sha256 != then[0].sha256:
         recording.notes.append(f"the model {policy.name} here is not the one that decided then: another SHA-256")
     return policy
+
+
+@cache
+def _loaded(name: str) -> Policy:
+    """A policy; many bags are often evaluated with the same one."""
+    return load_policy(name)

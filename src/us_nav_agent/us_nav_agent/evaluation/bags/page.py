@@ -46,7 +46,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 26px; margin: 0 } h2 { font-size: 18px; margin: 32px 0 8px }
 p { margin: 4px 0 } .soft { color: var(--soft) }
 .cards { display: flex; flex-wrap: wrap; gap: 12px; margin: 20px 0 }
-.card { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 12px 16px; flex: 1 1 140px }
+.card { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 12px 16px; flex: 1 1 120px }
 .card b { display: block; font-size: 22px; color: var(--blue) } .card span { color: var(--soft); font-size: 13px }
 table { border-collapse: collapse; background: #fff; border: 1px solid var(--line); margin: 8px 0; max-width: 100% }
 th, td { border-bottom: 1px solid var(--line); padding: 5px 12px; text-align: left; overflow-wrap: anywhere }
