@@ -123,7 +123,7 @@ class SimulatedRobot:
         self._restart = config.restart
         probe, layout = load_probe(config.probe), load_layout(config.layout)
         self._model = Arm(probe)
-        self._to_patient: Array = np.linalg.inv(layout.patient)
+        self._to_patient = np.asarray(np.linalg.inv(layout.patient), dtype=np.float64)
         self._arm = make_cell(config, layout, probe)
         self._cell: Cell = PacedCell(self._arm) if config.patience else self._arm
         limits = Arm().limits
