@@ -30,7 +30,7 @@ def recorded(delay: float, seed: int = 0, noise: float = 0.2, speed: float = 0.0
 @pytest.mark.parametrize("delay", [-0.1, 0.0, 0.0333, 0.175, 0.4])
 def test_a_known_delay_is_found_within_its_stated_error(delay: float) -> None:
     found = estimate_delay(recorded(delay))
-    assert found.error < 0.003
+    assert found.error < 0.005
     assert abs(found.delay - delay) < 4 * found.error
     assert found.correlation > 0.9
 

@@ -4,8 +4,9 @@ As in the PLUS toolkit (Lasso et al. 2014), whose calibration follows a line in 
 
 A frame differs from the one before the more, the further the probe has gone between them. So the change from frame to
 frame, and the way of the probe over the same intervals shifted by a delay, are most alike at the delay looked for: the
-maximum of their normalised cross-correlation. The poses are interpolated and not the frames, so that both may come at
-any times of their own.
+maximum of their normalised cross-correlation, of ranks (Spearman), for the change grows with the way but not in
+proportion: a frame can be no more than wholly another one. The poses are interpolated and not the frames, so that both
+may come at any times of their own.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.preprocess import Frame8
@@ -66,7 +68,7 @@ class Delay:
     Attributes:
         delay: a frame stamped t shows what the probe saw at t - delay, t by the clock of the poses [s].
         error: its standard error [s].
-        correlation: of change and way at this delay, -1 to 1.
+        correlation: of the ranks of change and way at this delay, -1 to 1.
         delays: (k,) those tried [s].
         correlations: (k,) at each of them.
         motion: what was looked at.
@@ -110,10 +112,10 @@ def estimate_delay(motion: Motion, seed: int = 0) -> Delay:
             change with it.
     """
     inside = _inside(motion)
-    changes = motion.changes[inside]
+    changes = rankdata(motion.changes[inside])
     delays = np.arange(-LONGEST_DELAY, LONGEST_DELAY + _STEP / 2, _STEP)
-    ways = np.stack([ways_between(motion, delay)[inside] for delay in delays])
-    _check_motion(motion, inside, ways[len(delays) // 2])
+    _check_motion(motion, inside, ways_between(motion, 0.0)[inside])
+    ways = np.stack([rankdata(ways_between(motion, delay)[inside]) for delay in delays])
     if not np.ptp(changes) > 0.0:
         raise CalibrationError("the frames do not change; expected frames of the moving probe")
     correlations = correlate(changes, ways)
