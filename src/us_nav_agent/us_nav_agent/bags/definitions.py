@@ -88,9 +88,9 @@ def store_for(topics: Iterable[Topic]) -> tuple[Typestore, list[str]]:
 
     The definitions in the bag win: the messages were written with them. Where they differ from ours that is said.
     """
-    known, notes = known_definitions(), []
+    known, notes, listed = known_definitions(), [], list(topics)
     brought: dict[str, Any] = {}
-    for topic in topics:
+    for topic in listed:
         try:
             brought.update(_parsed(topic))
         except _UNREADABLE as error:
@@ -98,7 +98,9 @@ def store_for(topics: Iterable[Topic]) -> tuple[Typestore, list[str]]:
     for name, difference in _differences(brought).items():
         notes.append(f"{name} is defined otherwise in the bag than here ({difference}); the bag's is used")
     store = get_typestore(Stores.EMPTY)
-    store.register({**known, **brought})
+    # Registering all that is known takes a third of a second: only where a topic comes without its definition.
+    lacking = {topic.type for topic in listed} - brought.keys()
+    store.register({**known, **brought} if lacking else brought)
     return store, notes
 
 
