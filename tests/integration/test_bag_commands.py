@@ -40,7 +40,7 @@ def test_what_is_played_is_recorded_and_survives_the_recorders_death(start: Star
     deadline = time.monotonic() + START_UP
     about = tmp_path / "bag" / "about.json"
     while "usnav.parameters" not in about.read_text():
-        assert time.monotonic() < deadline, recorder.output
+        assert recorder.process.poll() is None and time.monotonic() < deadline, recorder.output
         time.sleep(0.2)
     threading.Event().wait(1.2)
     play(original, 10.0, ["/probe/state"], said.append, lambda done: None)

@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,6 +57,7 @@ class BagWriter:
             self._store = make_typestore()
             self._writer = Writer(self.path, version=9, storage_plugin=self._plugin)
             self._writer.open()
+            self._share()
         except (OSError, WriterError) as error:
             raise _refused(self.path, error) from error
         return self
@@ -81,7 +83,7 @@ class BagWriter:
             return
         try:
             writer.close()
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             raise _refused(self.path, error) from error
 
     def describe(self, about: Mapping[str, str]) -> None:
@@ -126,9 +128,18 @@ class BagWriter:
             if now - self._saved > _SAFE:
                 self._saved = now
                 self._save()
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             raise _refused(self.path, error) from error
         self.messages += 1
+
+    def _share(self) -> None:
+        """Let any thread write, one at a time: the callbacks of a node come from several."""
+        assert self._writer is not None
+        storage = self._writer.storage
+        if isinstance(storage, Sqlite3Writer):
+            storage.conn.close()
+            storage.conn = sqlite3.connect(storage.path, check_same_thread=False)
+            storage.cursor = storage.conn.cursor()
 
     def _save(self) -> None:
         """Hand what is still in memory to the system: rosbags keeps a chunk, or a whole sqlite3 transaction, there."""
@@ -151,6 +162,7 @@ class BagWriter:
 
 
 def _refused(path: Path, error: Exception) -> BagError:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full or "disk is full" in str(error):  # sqlite3's words
         return BagError(f"{path}: the disk is full; free some or record elsewhere; what was recorded is kept")
     return BagError(f"{path}: cannot be written ({error})")
