@@ -21,6 +21,8 @@ from us_nav_agent.bags.raw import Topic
 
 SETTLE = 1.0
 """Time for subscribers to find the publishers before the first message [s]."""
+DISCOVERY = 5.0
+"""Longest wait for a subscriber of every topic [s]."""
 _LONGEST_SLEEP = 0.1
 
 
@@ -77,6 +79,7 @@ def play(
         stack.callback(node.destroy_node)
         chosen = (one.topic for name, one in bag.survey.topics.items() if not topics or name in topics)
         publishers = _publishers(node, chosen, say)
+        _await_subscribers(publishers.values())
         played, began = 0, time.monotonic() + SETTLE
         for due, message in schedule(bag, rate, topics):
             publisher = publishers.get(message.topic.name)
@@ -88,6 +91,13 @@ def play(
             played += 1
             progress(due * rate)
         return played
+
+
+def _await_subscribers(publishers: Iterable[Any]) -> None:
+    """Wait until somebody subscribes to each topic, or the deadline has come: there may be nobody."""
+    waiting, deadline = list(publishers), time.monotonic() + DISCOVERY
+    while time.monotonic() < deadline and not all(one.get_subscription_count() for one in waiting):
+        time.sleep(_LONGEST_SLEEP)
 
 
 def _publishers(node: Node, topics: Iterable[Topic], say: Callable[[str], None]) -> dict[str, Any]:
