@@ -14,6 +14,7 @@ from us_grid_sim.geometry import Action, Bin
 from us_nav_agent.bags.bag import Bag
 from us_nav_agent.bags.provenance import COMMIT, MODEL, SHA256, parameters_of
 from us_nav_agent.ros.player import play
+from us_nav_agent.ros.recorded_topics import offered
 
 from .conftest import START_UP, Start
 
@@ -29,7 +30,7 @@ def one_second(messages: Messages) -> None:
 
 
 def test_what_is_played_is_recorded_and_survives_the_recorders_death(start: Start, tmp_path: Path) -> None:
-    original = Bag(bag_of(tmp_path / "original", one_second))
+    original = Bag(bag_of(tmp_path / "original", one_second, qos=[offered(latched=True)]))
     recorder = start("recorder_node", bag=tmp_path / "bag", storage="sqlite3")
     recorder.wait_for("recording")
     said: list[str] = []

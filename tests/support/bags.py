@@ -1,11 +1,12 @@
 """Bags for tests: messages such as the nodes send, written by our writer or by whoever takes serialized bytes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rosbags.interfaces import Qos
 from rosbags.typesys.store import Typestore
 from us_grid_sim.geometry import Action, Bin
 from us_nav_agent.bags.definitions import make_typestore
@@ -89,11 +90,11 @@ class Messages:
         self._send("/diagnostics", stamp, self._make(DIAGNOSTICS, self._header(stamp, ""), [status]))
 
 
-def bag_of(path: Path, fill: Callable[[Messages], None], storage: str = "mcap") -> Path:
-    """A bag, written by our writer."""
+def bag_of(path: Path, fill: Callable[[Messages], None], storage: str = "mcap", qos: Sequence[Qos] = ()) -> Path:
+    """A bag, written by our writer; each topic offers ``qos``."""
     with BagWriter(path, storage=storage) as writer:
         for topic, kind in TOPICS.items():
-            writer.add_topic(topic, kind)
+            writer.add_topic(topic, kind, qos)
         fill(Messages(make_typestore(), writer.write))
     return path
 
