@@ -1,5 +1,6 @@
 """The whole bridge in lock-step over a simulated arm: what it is for, and that every order ends with its reason."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 from iiwa_bridge.config import BridgeConfig, iiwa_probe
 from iiwa_bridge.robot import ControlMode, SessionState
+from iiwa_bridge.safety.limits import Workspace
 from iiwa_bridge.safety.machine import DEADLINES, Event, State
 from iiwa_bridge.types import StepCommand
 from support.bridge_rig import NEAR, PERIOD, Rig, back, plant_of, ready_rig
 from us_grid_sim.world.motion import Breathing, Motion
+from us_grid_sim.world.skin import Skin
 
 
 def near() -> Rig:
@@ -112,6 +115,21 @@ def test_a_border_holds_a_step_back_without_failing_it() -> None:
     assert (ended.reached, ended.failed) == (False, False)
     assert "border" in ended.reason
     assert rig.witness.pose[1, 3] == pytest.approx(0.101, abs=1e-3)
+
+
+def test_a_step_that_a_limit_holds_up_says_which_one_it_was() -> None:
+    x = np.linspace(-0.17, 0.17, 171)
+    falling = np.broadcast_to(NEAR + 0.4 * np.maximum(x, 0.0)[:, None], (171, 171))
+    skin = Skin(falling, np.full_like(falling, 1e3), 1000.0, (-0.17, -0.17), float(x[1] - x[0]))
+    config = replace(BridgeConfig(), workspace=Workspace(upper=(0.15, 0.11, NEAR + 0.006)))
+    rig = Rig(plant_of("rigid", skin, Motion()), config)
+    rig.ready()
+    assert rig.touch(0.0, 0.0).reached
+    ended = rig.step(0.02, 0.0)
+    assert ended.failed
+    assert re.fullmatch(r"ended \d+\.\d mm from where it was to end; held up by workspace along z: .*", ended.reason)
+    assert rig.peak < 2.5
+    rig.close()
 
 
 def test_a_retraction_ends_the_step_under_way_and_says_so() -> None:

@@ -39,7 +39,7 @@ def iiwa_probe() -> ProbeConfig:
     turn of the beam with a force along it, 10 N for each rad/s, so the beam is turned more slowly than elsewhere.
     """
     return ProbeConfig(
-        force=ForceConfig(approach_distance=0.110),
+        force=ForceConfig(approach_distance=0.125),
         motion=MotionConfig(tilt_speed=math.radians(1.5), tilt_acceleration=0.06),
     )
 

@@ -74,7 +74,7 @@ class Loop:
         self._before = self._machine.state
         self._force = 0.0
         self._way = Way(0.0, 0.0, False)
-        self._cuts, self._cut = 0, ""
+        self._cuts, self._cut, self._cuts_before = 0, "", 0
         self._report: LoopReport | None = None
         self._travel: Travel | None = None
         self._rest()
@@ -203,6 +203,7 @@ class Loop:
             self._force = aim.contact_force
 
     def _step(self, step: StepCommand, pose: Array) -> None:
+        self._cuts_before = self._cuts
         self._way = way_from((float(pose[0, 3]), float(pose[1, 3])), step, self._config)
         self._probe.step(self._way.dx, self._way.dy, step.contact_force)
         self._force = step.contact_force
@@ -287,7 +288,8 @@ class Loop:
 
     def _end_step(self, error: float) -> None:
         if error > self._config.tolerance:
-            self._ledger.finish(False, True, f"ended {error * 1e3:.1f} mm from where it was to end")
+            held = f"; held up by {self._cut}" if self._cuts > self._cuts_before else ""
+            self._ledger.finish(False, True, f"ended {error * 1e3:.1f} mm from where it was to end{held}")
         elif self._way.held_back:
             self._ledger.finish(False, reason="held back by the border of the workspace")
         else:

@@ -92,13 +92,14 @@ class CommandGuard:
         refused = self._unfit(command, state, sent_pose, pose)
         if refused:
             return self._hold(refused, state)
-        shortened = tuple(self._shortened(command.position, state, sent_pose, pose))
+        # What leaves the least comes first: that is what holds the probe up, the others may only follow from it.
+        shortened = sorted(self._shortened(command.position, state, sent_pose, pose), key=lambda found: found[1])
         wrench, wrench_cuts = self._bounded(command.wrench, state)
         if not shortened and not wrench_cuts:
             return self._sent(command)
         position = command.position
         if shortened:
-            share = min(share for _, share in shortened)
+            share = shortened[0][1]
             position = self._position + share * (position - self._position)
         return self._sent(RobotCommand(position, wrench), (*(cut for cut, _ in shortened), *wrench_cuts))
 

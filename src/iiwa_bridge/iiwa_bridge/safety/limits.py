@@ -18,7 +18,7 @@ class Workspace:
     """
 
     lower: tuple[float, float, float] = (-0.15, -0.11, -0.20)
-    upper: tuple[float, float, float] = (0.15, 0.11, 0.06)
+    upper: tuple[float, float, float] = (0.15, 0.11, 0.075)
 
     def __post_init__(self) -> None:
         if not all(-math.inf < low < high < math.inf for low, high in zip(self.lower, self.upper, strict=True)):
