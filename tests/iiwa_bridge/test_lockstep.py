@@ -4,34 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from iiwa_bridge.lockstep import LockStep, LockStepError, Losses, Witness, sample_losses
-from iiwa_bridge.lockstep_robot import PERIOD, LockStepRobot, _gaps
+from iiwa_bridge.lockstep import LockStep, LockStepError, Witness
+from iiwa_bridge.lockstep_robot import LockStepRobot, _gaps
 from support.bridge_rig import LAYOUT, NEAR, back, plant_of
 from us_grid_sim.world.motion import Motion
-
-
-def test_losses_are_the_seeds_and_come_again_after_a_minute() -> None:
-    losses = sample_losses(0.05, seed=3)
-    assert (losses.lost == sample_losses(0.05, seed=3).lost).all()
-    assert (losses.lost != sample_losses(0.05, seed=4).lost).any()
-    assert losses.lost.mean(axis=0) == pytest.approx([0.05, 0.05], abs=0.01)
-    assert losses.of(7) == losses.of(7 + round(60.0 / PERIOD))
-
-
-@pytest.mark.parametrize(("share", "lost"), [(0.0, False), (1.0, True)])
-def test_nothing_or_all_is_lost(share: float, lost: bool) -> None:
-    assert (sample_losses(share, seed=0).lost == lost).all()
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_a_share_that_is_none_is_refused(share: float) -> None:
-    with pytest.raises(LockStepError, match="of the datagrams is lost; expected 0 to 1"):
-        sample_losses(share, seed=0)
-
-
-def test_message_and_answer_are_lost_each_on_its_own() -> None:
-    losses = Losses(np.array([[True, False], [False, True]]))
-    assert [losses.of(cycle) for cycle in range(3)] == [(True, False), (False, True), (True, False)]
 
 
 def test_what_is_lost_is_missed_on_the_side_that_it_was_meant_for() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not installed: run `make setup`")
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from rcl_interfaces.msg import ParameterType  # noqa: E402
 from rclpy.action import ActionServer  # noqa: E402
 from rclpy.event_handler import SubscriptionEventCallbacks  # noqa: E402
@@ -192,3 +193,16 @@ def wait(done: Callable[[], object], seconds: float = 20.0) -> None:
     while not done():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(GridReplayNode, "grid_replay"), (PolicyNode, "policy")])
+def test_a_node_tells_how_it_does_once_a_second(
+    begin: Begin, kind: type[Node], name: str, patient_file: Path, wanderer: Path
+) -> None:
+    begin(kind, patient_file=patient_file, model=wanderer)
+    listener = begin(lambda: Node("listener"))
+    told: list[DiagnosticStatus] = []
+    listener.create_subscription(DiagnosticArray, "/diagnostics", lambda array: told.extend(array.status), 10)
+    wait(lambda: len(told) >= 2)
+    assert (told[0].name, told[0].level) == (name, DiagnosticStatus.OK)
+    assert told[0].message and told[0].values

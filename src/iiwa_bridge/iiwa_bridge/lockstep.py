@@ -4,10 +4,7 @@ What goes between controller and client are real FRI datagrams. Time is the cont
 included, so that a run is as fast as the machine lets it be, and always the same.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
 from iiwa_bridge.config import BridgeConfig
 from iiwa_bridge.description.layout import load_layout
@@ -28,8 +25,6 @@ PERIOD = 0.005
 """Of a cycle [s]."""
 LONGEST = 40.0
 """Within this an order has ended: an approach alone may take 30 s [s]."""
-_KEPT = 12_000
-"""Cycles for which losses are sampled; a minute, after which they come again."""
 
 
 class LockStepError(IiwaBridgeError):
@@ -81,33 +76,6 @@ class Witness:
     def along(self) -> float:
         """Of that the part along the beam, into the body [N]."""
         return float(self.state.contact_force[2])
-
-
-@dataclass(frozen=True, eq=False)
-class Losses:
-    """Which datagrams get lost.
-
-    Attributes:
-        lost: (n, 2) whether the message of a cycle and its answer do; after n cycles they come again.
-    """
-
-    lost: npt.NDArray[np.bool_]
-
-    def of(self, cycle: int) -> tuple[bool, bool]:
-        """Whether the message of this cycle is lost, and whether its answer is."""
-        message, answer = self.lost[cycle % len(self.lost)]
-        return bool(message), bool(answer)
-
-
-def sample_losses(share: float, seed: int) -> Losses:
-    """Sample a network that loses this share of the datagrams each way, one as likely as another.
-
-    Raises:
-        LockStepError: the share is not from 0 to 1.
-    """
-    if not 0.0 <= share <= 1.0:
-        raise LockStepError(f"a share of {share:g} of the datagrams is lost; expected 0 to 1")
-    return Losses(np.random.default_rng(seed).random((_KEPT, 2)) < share)
 
 
 class LockStep:

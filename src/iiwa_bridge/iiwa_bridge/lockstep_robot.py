@@ -16,9 +16,10 @@ import numpy.typing as npt
 from iiwa_bridge.description.layout import load_layout
 from iiwa_bridge.description.probe import load_probe
 from iiwa_bridge.description.urdf import write_urdf
+from iiwa_bridge.fri.losses import Losses, sample_losses
 from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.kinematics.solve import solve
-from iiwa_bridge.lockstep import PERIOD, LockStep, Losses, Witness, sample_losses
+from iiwa_bridge.lockstep import PERIOD, LockStep, Witness
 from iiwa_bridge.orders import OrderEnd
 from iiwa_bridge.robot import ArmPlant, Array
 from iiwa_bridge.safety.machine import Event, State

@@ -4,7 +4,6 @@ The loop runs in a process of its own (``iiwa_bridge.bridge``), so that nothing 
 """
 
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from iiwa_bridge.ros.messages import diagnostics, joint_state, probe_state, tran
 from iiwa_bridge.ros.parameters import declare
 from iiwa_bridge.ros.readying import make_ready
 from iiwa_bridge.ros.running import run
+from iiwa_bridge.ros.shutdown import leave
 from iiwa_bridge.ros.waiting import wait_for_end
 from iiwa_bridge.safety.machine import DEADLINES, State
 from iiwa_bridge.types import StepCommand
@@ -352,7 +352,7 @@ def make() -> BridgeNode:
 
 def main() -> None:
     """Run the node."""
-    sys.exit(run(make, threads=8))
+    leave(run(make, threads=8))
 
 
 if __name__ == "__main__":

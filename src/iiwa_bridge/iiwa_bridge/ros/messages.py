@@ -117,6 +117,24 @@ def diagnostics(
     return array
 
 
+def simulation_health(plant: str, session: SessionState, fault: str, speed: float, stamp: Time) -> DiagnosticArray:
+    """How a simulated robot does.
+
+    Args:
+        plant: kind of the arm.
+        session: state of the FRI session.
+        fault: why it is in a fault; empty where it is not.
+        speed: simulated seconds in a second.
+        stamp: of now.
+    """
+    level = DiagnosticStatus.ERROR if fault else DiagnosticStatus.OK
+    said = DiagnosticStatus(level=level, name="robot_simulation", message=fault or session.name, hardware_id=plant)
+    said.values = [KeyValue(key="session", value=session.name), KeyValue(key="realtime_factor", value=f"{speed:.2f}")]
+    array = DiagnosticArray(status=[said])
+    array.header.stamp = stamp
+    return array
+
+
 def _values(status: BridgeStatus) -> dict[str, str]:
     force = math.nan if status.wrench is None else float(status.wrench[2])
     return {

@@ -1,17 +1,21 @@
 """The simulated robot as a node, for launch files: the bridge finds it over FRI, as it finds the robot."""
 
 import sys
+import time
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from us_nav_interfaces.msg import ProbeState
 
 from iiwa_bridge.errors import IiwaBridgeError
 from iiwa_bridge.realtime import CONTROLLER, claim_processor
-from iiwa_bridge.ros.messages import true_state
+from iiwa_bridge.ros.messages import simulation_health, true_state
 from iiwa_bridge.ros.parameters import declare_simulation
 from iiwa_bridge.ros.running import run
+from iiwa_bridge.ros.shutdown import leave
 from iiwa_bridge.simulation.simulated_robot import SimulatedRobot
 
 _LOOK = 0.1
@@ -33,8 +37,13 @@ class SimulationNode(Node):
         self.exit_code = 0
         self.config = declare_simulation(self)
         self._probe = self.create_publisher(ProbeState, "/simulation/probe", 10)
-        self.create_timer(_LOOK, self._look)
-        self.create_timer(_PERIOD, self._tell, MutuallyExclusiveCallbackGroup())
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # On the steady clock: with use_sim_time only the stamps follow /clock.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_LOOK, self._look, clock=steady)
+        self.create_timer(_PERIOD, self._tell, MutuallyExclusiveCallbackGroup(), steady)
+        self.create_timer(1.0, self._report, MutuallyExclusiveCallbackGroup(), steady)
+        self._before = time.monotonic(), 0.0
         self._robot: SimulatedRobot | None = SimulatedRobot(self.config)
         host, port = self.config.client
         self.get_logger().info(f"plant {self.config.plant}, for the bridge at {host}:{port}")
@@ -46,6 +55,17 @@ class SimulationNode(Node):
         robot = self._robot
         if robot is not None and rclpy.ok():
             self._probe.publish(true_state(robot.truth(), robot.session, self.get_clock().now().to_msg()))
+
+    def _report(self) -> None:
+        """Tell the diagnostics; the speed is that of the simulated time against ours, since the last report."""
+        robot, (then, simulated) = self._robot, self._before
+        if robot is None or not rclpy.ok():
+            return
+        self._before = time.monotonic(), robot.time
+        speed = (robot.time - simulated) / max(self._before[0] - then, 1e-3)
+        self._diagnostics.publish(
+            simulation_health(self.config.plant, robot.session, robot.fault, speed, self.get_clock().now().to_msg())
+        )
 
     def _look(self) -> None:
         robot = self._robot
@@ -71,7 +91,7 @@ class SimulationNode(Node):
 def main() -> None:
     """Run the node."""
     print(claim_processor(CONTROLLER), flush=True)
-    sys.exit(run(SimulationNode, threads=2))
+    leave(run(SimulationNode, threads=2))
 
 
 if __name__ == "__main__":

@@ -152,6 +152,16 @@ class SimulatedRobot:
         """State of the session."""
         return self._controller.session.session
 
+    @property
+    def fault(self) -> str:
+        """Why the session is in a fault; empty where it is not."""
+        return self._controller.session.fault
+
+    @property
+    def time(self) -> float:
+        """Of the controller [s]."""
+        return self._controller.session.time
+
     def truth(self) -> Truth:
         """What is truly so of the probe now; for one thread at a time, which need not be the robot's."""
         return truth_of(self._arm.state, self._model, self._to_patient)

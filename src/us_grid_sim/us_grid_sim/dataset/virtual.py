@@ -18,6 +18,7 @@ from us_grid_sim.dataset.synth import (
 from us_grid_sim.dataset.targets import Targets
 from us_grid_sim.geometry import BINS, COLUMNS, FRAMES_PER_BIN, ROWS
 from us_grid_sim.phantom.record import SubjectRecord
+from us_grid_sim.phantom.subject import Phantom
 from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
 
@@ -31,13 +32,26 @@ def render_subject(record: SubjectRecord, name: str, preprocess: Preprocess) -> 
         UsGridSimError: the probe would stand beyond the subject's back, or nothing of a target is seen.
     """
     renderer = Renderer(record)
-    sweeps = [sample_sweep(record, row, FRAMES_PER_SWEEP) for row in range(ROWS)]
-    places = np.concatenate([np.stack([sweep.x, sweep.y], axis=1) for sweep in sweeps])
-    bins = bins_from_positions(places)
+    bins = _swept_bins(record)
     held = nearest_sweep(record, FRAMES_PER_SWEEP, bins)
     poses = np.stack([sweep_pose(renderer.phantom, held, state) for state in range(BINS)])
     targets = find_targets(renderer.phantom, FRAMES_PER_SWEEP, bins)
     return grid_of(name, render_bins(renderer, poses, held, preprocess), targets, preprocess)
+
+
+def virtual_targets(phantom: Phantom) -> Targets:
+    """The goal bins of each target that a data set of this subject has, without its frames; some 4 s.
+
+    Raises:
+        UsGridSimError: nothing of a target is seen.
+    """
+    return find_targets(phantom, FRAMES_PER_SWEEP, _swept_bins(phantom.record))
+
+
+def _swept_bins(record: SubjectRecord) -> npt.NDArray[np.int32]:
+    """The frames of each bin that the subject's sweeps give."""
+    sweeps = [sample_sweep(record, row, FRAMES_PER_SWEEP) for row in range(ROWS)]
+    return bins_from_positions(np.concatenate([np.stack([sweep.x, sweep.y], axis=1) for sweep in sweeps]))
 
 
 def render_bins(renderer: Renderer, poses: Array, held: SweepRecord, preprocess: Preprocess) -> npt.NDArray[np.uint8]:

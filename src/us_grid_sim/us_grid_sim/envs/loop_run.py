@@ -5,12 +5,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from us_grid_sim.dataset.sweep_data import bins_from_positions
-from us_grid_sim.dataset.synth import FRAMES_PER_SWEEP, find_targets, sample_sweep, subject_name
+from us_grid_sim.dataset.synth import subject_name
 from us_grid_sim.dataset.targets import Targets
+from us_grid_sim.dataset.virtual import virtual_targets
 from us_grid_sim.envs.robots import Outcome, RobotSetup, make_robot, plant_maker
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, PROBE_WIDTH, ROWS, Action, Bin, displacement, probe_pose
+from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, PROBE_WIDTH, Action, Bin, displacement, probe_pose
 from us_grid_sim.phantom.record import SubjectRecord
 from us_grid_sim.phantom.subject import Phantom, sample
 from us_grid_sim.preprocess import Frame8
@@ -64,13 +64,6 @@ def virtual_patient(record: SubjectRecord) -> VirtualPatient:
     """A patient; the last one is kept, since it takes some seconds and 200 MB."""
     source = PhantomSource(record)
     return VirtualPatient(subject_name(record.index), source, Skin.of(source.phantom), virtual_targets(source.phantom))
-
-
-def virtual_targets(phantom: Phantom) -> Targets:
-    """The goal bins of each target that a data set of this subject has, without its frames."""
-    sweeps = [sample_sweep(phantom.record, row, FRAMES_PER_SWEEP) for row in range(ROWS)]
-    places = np.concatenate([np.stack([sweep.x, sweep.y], axis=1) for sweep in sweeps])
-    return find_targets(phantom, FRAMES_PER_SWEEP, bins_from_positions(places))
 
 
 class LoopRun:

@@ -1,11 +1,13 @@
 """Between our arrays and ROS 2 messages."""
 
 import array
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Pose
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from scipy.spatial.transform import Rotation
@@ -101,4 +103,13 @@ def tracked_state(pose: npt.NDArray[np.float64], frame_id: str, stamp_ns: int, s
     message.force_set_point = float("nan")
     for vector in (message.wrench.force, message.wrench.torque):
         vector.x = vector.y = vector.z = float("nan")
+    return message
+
+
+def health(name: str, hardware: str, words: str, values: Mapping[str, object], stamp_ns: int) -> DiagnosticArray:
+    """That a node is well, as a message for /diagnostics: what it does in a word, and its figures."""
+    said = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+    status = DiagnosticStatus(level=DiagnosticStatus.OK, name=name, hardware_id=hardware, message=words, values=said)
+    message = DiagnosticArray(status=[status])
+    message.header.stamp = time_message(stamp_ns)
     return message

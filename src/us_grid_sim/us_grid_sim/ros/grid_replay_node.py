@@ -1,12 +1,12 @@
 """Replays a grid data set as if it were a patient: serves the frames of the bin and answers /probe/step."""
 
 import math
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.action import ActionServer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -23,6 +23,7 @@ from us_grid_sim.geometry import COLUMN_PITCH, COLUMNS, ROW_PITCH, ROWS, Bin
 from us_grid_sim.ros.conversions import (
     LATCHED_QOS,
     OFFERED_IMAGE_QOS,
+    health,
     image_message,
     info_message,
     pose_message,
@@ -30,6 +31,7 @@ from us_grid_sim.ros.conversions import (
     tracked_state,
 )
 from us_grid_sim.ros.running import run
+from us_grid_sim.ros.shutdown import leave
 from us_grid_sim.ros.target_bins import TargetBinsPublisher
 from us_grid_sim.sources.goals import dataset_goals
 from us_grid_sim.sources.grid import GridSource
@@ -103,9 +105,10 @@ class GridReplayNode(Node):
         TargetBinsPublisher(self).publish(self._source.subject.name, self.config.goals(self._source.subject))
         group = MutuallyExclusiveCallbackGroup()
         # On the steady clock: with use_sim_time only the stamps follow /clock.
-        self._timer = self.create_timer(
-            1.0 / self.config.rate, self._publish, group, Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        steady, group = Clock(clock_type=ClockType.STEADY_TIME), MutuallyExclusiveCallbackGroup()
+        self._timer = self.create_timer(1.0 / self.config.rate, self._publish, group, steady)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(1.0, self._report, MutuallyExclusiveCallbackGroup(), steady)
         steps = MutuallyExclusiveCallbackGroup()
         self._server = ActionServer(self, StepProbe, "/probe/step", self._step, callback_group=steps)
         self.get_logger().info(f"{self._source.info.detail}, bin {self.config.start}, {self.config.rate:g} frames/s")
@@ -131,6 +134,12 @@ class GridReplayNode(Node):
         assert frame.pose is not None
         self._states.publish(tracked_state(frame.pose, "patient", stamp, steps))
         self._images.publish(image_message(frame.pixels, stamp))
+
+    def _report(self) -> None:
+        with self._lock:
+            place, steps = self._source.position, self._steps
+        values = {"bin": f"{place.row},{place.column}", "steps": steps, "rate": self.config.rate}
+        self._diagnostics.publish(health("grid_replay", self._source.subject.name, "replaying", values, self._now()))
 
     def _step(self, handle: Any) -> StepProbe.Result:
         goal = handle.request
@@ -165,7 +174,7 @@ class GridReplayNode(Node):
 
 def main() -> None:
     """Run the node."""
-    sys.exit(run(GridReplayNode))
+    leave(run(GridReplayNode))
 
 
 if __name__ == "__main__":

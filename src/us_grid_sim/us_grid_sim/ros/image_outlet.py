@@ -4,6 +4,7 @@ import time
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
@@ -49,7 +50,8 @@ class ImageOutlet:
         self._said, self._info = "", SourceInfo(0.0, 0.0, 0.0, 0.0, "", "")
         self._told: SourceStatus | None = None
         self._tell_at = time.monotonic()
-        node.create_timer(_LOOK, self._tell)
+        # On the steady clock: with use_sim_time only the stamps follow /clock.
+        node.create_timer(_LOOK, self._tell, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def now(self) -> int:
         """The time of ROS [ns]."""

@@ -1,15 +1,16 @@
 """Publishes the frames of a source: a device, a recorded sequence, or a virtual subject seen by the probe."""
 
 import math
-import sys
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from us_grid_sim.ros.image_outlet import ImageOutlet
 from us_grid_sim.ros.image_source_parameters import declare
 from us_grid_sim.ros.players import LivePlayer, Player, SequencePlayer
 from us_grid_sim.ros.running import run
+from us_grid_sim.ros.shutdown import leave
 from us_grid_sim.sources.reader import LiveReader
 from us_grid_sim.sources.supervision import Supervisor
 
@@ -51,7 +52,8 @@ class ImageSourceNode(Node):
         else:
             source = config.make_sequence(outlet.now())
             player = sequence = SequencePlayer(config, source, self._supervisor, outlet)
-            self.create_timer(sequence.period, sequence.play, MutuallyExclusiveCallbackGroup())
+            group, steady = MutuallyExclusiveCallbackGroup(), Clock(clock_type=ClockType.STEADY_TIME)
+            self.create_timer(sequence.period, sequence.play, group, steady)
             self.get_logger().info(f"{source.info.source}: {source.info.detail}")
         return player
 
@@ -62,7 +64,7 @@ class ImageSourceNode(Node):
 
 def main() -> None:
     """Run the node."""
-    sys.exit(run(ImageSourceNode))
+    leave(run(ImageSourceNode))
 
 
 if __name__ == "__main__":

@@ -6,17 +6,18 @@ import threading
 import numpy as np
 import numpy.typing as npt
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from scipy.spatial.transform import Rotation
 from us_nav_interfaces.msg import ProbeState
 
 from us_grid_sim.dataset.synth import subject_name
+from us_grid_sim.dataset.virtual import virtual_targets
 from us_grid_sim.errors import FrameError, SourceEndedError, SourceError, UsGridSimError
 from us_grid_sim.ros.image_outlet import ImageOutlet
 from us_grid_sim.ros.target_bins import TargetBinsPublisher
 from us_grid_sim.sources.base import Frame
 from us_grid_sim.sources.config import ImageSourceConfig
-from us_grid_sim.sources.goals import phantom_goals
 from us_grid_sim.sources.live import LiveFrames
 from us_grid_sim.sources.supervision import Supervisor
 
@@ -74,7 +75,8 @@ class PhantomPlayer:
         # After the first frame, which it would delay.
         self._judge = threading.Thread(target=self._publish_goals, name="goal bins", daemon=True)
         node.create_subscription(ProbeState, TRUE_PROBE, self._follow, 10)
-        node.create_timer(1.0 / config.rate, self._ask, MutuallyExclusiveCallbackGroup())
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(1.0 / config.rate, self._ask, MutuallyExclusiveCallbackGroup(), steady)
 
     def _follow(self, state: ProbeState) -> None:
         """Look from where the plant's probe is."""
@@ -115,7 +117,7 @@ class PhantomPlayer:
 
     def _publish_goals(self) -> None:
         try:
-            self._goals.publish(self._subject, phantom_goals(self._source.phantom))
+            self._goals.publish(self._subject, virtual_targets(self._source.phantom))
         except UsGridSimError as error:
             self._node.get_logger().warning(f"no goal bins of {self._subject}: {error}")
 

@@ -1,7 +1,6 @@
 """The policy node: decides on frames, and steers the probe by /probe/step until the target is in view."""
 
 import queue
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from sensor_msgs.msg import Image
 from us_grid_sim.errors import FrameError, UsGridSimError
 from us_grid_sim.ros.conversions import IMAGE_QOS, LATCHED_QOS, frame_of, nanoseconds
 from us_grid_sim.ros.running import run
+from us_grid_sim.ros.shutdown import leave
 from us_nav_interfaces.action import NavigateToTarget, StepProbe
 from us_nav_interfaces.msg import NavDecision, ProbeState
 
@@ -71,6 +71,7 @@ class PolicyNode(LifecycleNode):
         self._navigating = False
         self._pose: PoseStamped | None = None
         self._counts = {"frames": 0, "decisions": 0, "runs": 0}
+        self._target = ""
         self._problem = ""
         self._latency = 0.0
         self._open()
@@ -209,6 +210,8 @@ class PolicyNode(LifecycleNode):
                 self._events.get()
             self._navigating = True
             self._counts["runs"] += 1
+            self._target = handle.request.target
+            self._report()  # a short run may be over before the timer comes: a bag is to know its target
             try:
                 end = self._run(handle)
             finally:
@@ -313,7 +316,7 @@ class PolicyNode(LifecycleNode):
         level = DiagnosticStatus.WARN if self._problem else DiagnosticStatus.OK
         words = self._problem or ("navigating" if self._navigating else "active" if self._active else "inactive")
         status = DiagnosticStatus(level=level, name="policy", message=words, hardware_id=self.config.model)
-        values = {**self._counts, "latency_ms": round(self._latency * 1e3, 2)}
+        values = {**self._counts, "latency_ms": round(self._latency * 1e3, 2), "target": self._target}
         status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
@@ -327,7 +330,7 @@ class PolicyNode(LifecycleNode):
 
 def main() -> None:
     """Run the node."""
-    sys.exit(run(PolicyNode, (UsNavAgentError, UsGridSimError)))
+    leave(run(PolicyNode, (UsNavAgentError, UsGridSimError)))
 
 
 if __name__ == "__main__":

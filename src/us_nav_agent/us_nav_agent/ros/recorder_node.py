@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.ros.running import run
+from us_grid_sim.ros.shutdown import leave
 from us_nav_interfaces.msg import NavDecision
 
 from us_nav_agent.bags.provenance import MODEL, PARAMETERS, PARAMETERS_AT_END, SHA256, parameter_text, software
@@ -141,7 +142,7 @@ def record(parameters: Mapping[str, Any]) -> int:
 
 def main() -> None:
     """Run the node."""
-    sys.exit(record({}))
+    leave(record({}))
 
 
 if __name__ == "__main__":
