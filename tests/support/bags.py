@@ -83,10 +83,14 @@ class Messages:
         self._send("/simulation/target_bins", stamp, message)
 
     def bridge(self, stamp: int, machine: str, reasons: str, level: int) -> None:
-        pairs = [
-            self._make("diagnostic_msgs/msg/KeyValue", *pair) for pair in (("machine", machine), ("reasons", reasons))
-        ]
-        status = self._make("diagnostic_msgs/msg/DiagnosticStatus", level, "bridge", reasons, "", pairs)
+        self._status(stamp, level, "bridge", reasons, {"machine": machine, "reasons": reasons})
+
+    def policy(self, stamp: int, target: str) -> None:
+        self._status(stamp, 0, "policy", "navigating", {"target": target})
+
+    def _status(self, stamp: int, level: int, name: str, words: str, values: dict[str, str]) -> None:
+        pairs = [self._make("diagnostic_msgs/msg/KeyValue", *pair) for pair in values.items()]
+        status = self._make("diagnostic_msgs/msg/DiagnosticStatus", level, name, words, "", pairs)
         self._send("/diagnostics", stamp, self._make(DIAGNOSTICS, self._header(stamp, ""), [status]))
 
 

@@ -27,7 +27,7 @@ GOALS = [Bin(5, 8), Bin(5, 9)]
 class Reader:
     """A decider that finds its actions written in the frames: the grey level is ten times the action."""
 
-    targets = ("sacrum",)
+    targets = ("sacrum", "l5")
     preprocess = Preprocess(3, 4)
 
     def towards(self, target: str) -> "Reader":
@@ -145,6 +145,24 @@ def test_the_place_that_the_simulation_knows_goes_before_the_measured_one(tmp_pa
     assert (found["recorded_reachability"], found["true_force_peak_n"], found["force_peak_n"]) == (0.0, 5.0, 3.0)
 
 
+@pytest.mark.parametrize(
+    ("named", "asked", "taken"), [(["", "l5", ""], None, "l5"), (["l5"], "sacrum", "sacrum"), ([], None, "sacrum")]
+)
+def test_the_target_is_the_one_that_is_asked_for_else_the_one_that_the_bag_names(
+    tmp_path: Path, named: list[str], asked: str | None, taken: str
+) -> None:
+    def fill(messages: Messages) -> None:
+        walk(messages, [a for _, a in PATH])
+        messages.targets(2, "l5", [Bin(0, 0)])
+        for number, target in enumerate(named):
+            messages.policy(200 * MS + number, target)
+
+    result = evaluate_bag(bag_of(tmp_path / "bag", fill), "bag", target=asked)[0]
+    assert result.target == taken
+    assert result.goals == {"sacrum": tuple(GOALS), "l5": (Bin(0, 0),)}[taken]
+    assert result.measures["reachability"] == (taken == "sacrum")
+
+
 def test_a_clock_that_jumps_is_said_and_counts_as_no_drop(tmp_path: Path) -> None:
     def fill(messages: Messages) -> None:
         write = messages._write
@@ -186,14 +204,14 @@ def test_over_a_folder_a_bad_bag_is_named_and_the_others_are_measured(tmp_path: 
         bag_of(tmp_path / name / "bag", lambda m, decided=decided: walk(m, decided))
     found = {bag_name(path, tmp_path): path for path in find_bags(tmp_path)}
     assert list(found) == ["a-bag", "b-bag", "broken"]
-    result = evaluate_folder(found, lambda name, path: evaluate_bag(path, name)[0], "sacrum", 0)
+    result = evaluate_folder(found, lambda name, path: evaluate_bag(path, name)[0], 0)
     assert [bag.name for bag in result.bags] == ["a-bag", "b-bag"]
     assert "no MCAP file" in result.failed["broken"]
     reached = result.summaries["reachability"]
     assert (reached.mean, reached.low, reached.high) == (0.5, 0.0, 1.0)
     assert "no MCAP file" in folder_page(result)
     with pytest.raises(BagError, match="no MCAP file"):
-        evaluate_folder({"broken": found["broken"]}, lambda name, path: evaluate_bag(path, name)[0], "sacrum", 0)
+        evaluate_folder({"broken": found["broken"]}, lambda name, path: evaluate_bag(path, name)[0], 0)
 
 
 def test_the_files_of_a_split_bag_are_one_and_others_are_one_each(tmp_path: Path) -> None:

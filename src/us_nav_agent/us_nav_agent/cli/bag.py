@@ -106,7 +106,9 @@ def info(bag: BagPath) -> None:
 def evaluate(
     bags: Annotated[Path, typer.Argument(metavar="BAG|FOLDER", help="A bag, or a folder with bags below.")],
     model: Annotated[str | None, typer.Option(help="Name or path; by default the one that decided then.")] = None,
-    target: Annotated[str, typer.Option(help="View that the runs were to find.")] = "sacrum",
+    target: Annotated[
+        str | None, typer.Option(help="View that the runs were to find; by default the one that the bag names.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the intervals over several bags.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the reports, HTML and JSON.")] = Path("runs/bags"),
 ) -> None:
@@ -137,7 +139,7 @@ def evaluate(
         if len(found) == 1:
             _show(one(*next(iter(found.items()))))
         else:
-            together = evaluate_folder(found, one, target, seed)
+            together = evaluate_folder(found, one, seed)
             (out / "index.json").write_text(together.to_json())
             (out / "index.html").write_text(folder_page(together))
             _show_all(together)

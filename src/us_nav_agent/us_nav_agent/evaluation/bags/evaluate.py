@@ -26,7 +26,7 @@ def evaluate_bag(
     path: Path,
     name: str,
     model: str | None = None,
-    target: str = "sacrum",
+    target: str | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[BagResult, Recording, list[list[RunStep]]]:
@@ -36,7 +36,7 @@ def evaluate_bag(
         path: of the bag.
         name: what the report calls it.
         model: name or path; None: the one that decided while it was recorded, or the default model.
-        target: that the runs of the bag were to find; a bag does not say.
+        target: that the runs were to find; None: the one that the bag names, or the first of the model.
         seed: of the intervals where many bags are evaluated.
         progress: called with the frames done and their number.
 
@@ -49,6 +49,7 @@ def evaluate_bag(
     """
     recording = read_recording(Bag(path))
     policy = _policy(model, recording)
+    target = target or recording.target or policy.targets[0]
     runs, pictured = rerun(policy, recording, target, progress)
     goals = recording.goals.get(target, ())
     if not goals:

@@ -20,13 +20,12 @@ class FolderResult:
     """What many bags come to.
 
     Attributes:
-        target, seed: of the evaluation and of the intervals.
+        seed: of the intervals.
         bags: that were evaluated, in the order of their names.
         failed: the others by name, with the reason.
         summaries: each measure over the bags, mean with a bootstrap interval.
     """
 
-    target: str
     seed: int
     bags: tuple[BagResult, ...]
     failed: dict[str, str]
@@ -35,10 +34,14 @@ class FolderResult:
     def to_json(self) -> str:
         """The result as JSON, ending in a newline: the same result gives the same bytes. A missing value is null."""
         content = {
-            "target": self.target,
             "seed": self.seed,
             "bags": {
-                bag.name: {"model": asdict(bag.model), "measures": bag.measures, "damage": bag.damage}
+                bag.name: {
+                    "model": asdict(bag.model),
+                    "target": bag.target,
+                    "measures": bag.measures,
+                    "damage": bag.damage,
+                }
                 for bag in self.bags
             },
             "failed": self.failed,
@@ -78,15 +81,12 @@ def bag_name(path: Path, root: Path) -> str:
     return "-".join(below) or path.resolve().name
 
 
-def evaluate_folder(
-    bags: dict[str, Path], evaluate: Callable[[str, Path], BagResult], target: str, seed: int
-) -> FolderResult:
+def evaluate_folder(bags: dict[str, Path], evaluate: Callable[[str, Path], BagResult], seed: int) -> FolderResult:
     """Evaluate bags one by one; a bad one is named and does not stop the others.
 
     Args:
         bags: by name.
         evaluate: evaluates one of a name.
-        target: that the runs were to find.
         seed: of the intervals.
 
     Raises:
@@ -103,4 +103,4 @@ def evaluate_folder(
     if not done:
         raise BagError("; ".join(f"{name}: {why}" for name, why in failed.items()))
     summaries = {name: summarise(np.array([[bag.measures[name] for bag in done]]), seed) for name in done[0].measures}
-    return FolderResult(target, seed, tuple(done), failed, summaries)
+    return FolderResult(seed, tuple(done), failed, summaries)

@@ -106,13 +106,14 @@ def folder_page(result: FolderResult) -> str:
         ["95 % from", *(shown(name, result.summaries[name].low) for name in MEASURES)],
         ["95 % to", *(shown(name, result.summaries[name].high) for name in MEASURES)],
     )
+    targets = ", ".join(sorted({bag.target for bag in result.bags}))
     failed = [f"{name}: {why}" for name, why in result.failed.items()]
     damaged = [f"{bag.name}: {line}" for bag in result.bags for line in bag.damage]
     return _page(
         f"{len(result.bags)} bags",
         [
             f"<h1>{len(result.bags)} bags</h1>",
-            f'<p class="soft">Target {escape(result.target)}; intervals: bootstrap over bags, seed {result.seed}.</p>',
+            f'<p class="soft">Target {escape(targets)}; intervals: bootstrap over bags, seed {result.seed}.</p>',
             _lines("fault", "Bags that could not be evaluated", failed),
             '<div class="wide">',
             _table(head, [*rows, middle, *ends]),

@@ -97,6 +97,7 @@ class Recording:
         frame_stamps, frame_times: of every frame, its stamp and when it was received [ns].
         measured: what the bridge, or whoever tracks the probe, said of it.
         truth: what the simulation knows of it; empty where there is none.
+        target: of the last run, as the policy node said; empty where it did not.
         goals: by target, where the bag knows them.
         subject: who was examined; empty where that is not known.
         events: faults of the bridge.
@@ -110,6 +111,7 @@ class Recording:
     frame_times: Stamps = field(default_factory=lambda: np.zeros(0, np.int64))
     measured: ProbeTrack = field(default_factory=lambda: _track([]))
     truth: ProbeTrack = field(default_factory=lambda: _track([]))
+    target: str = ""
     goals: dict[str, tuple[Bin, ...]] = field(default_factory=dict)
     subject: str = ""
     events: list[SafetyEvent] = field(default_factory=list)
@@ -235,11 +237,13 @@ def _track(entries: list[Any]) -> ProbeTrack:
 
 
 def _watch(recording: Recording, message: Any, at: float, failing: bool) -> bool:
-    """Keep what the bridge says of faults; whether it is in one now."""
+    """Keep what the bridge says of faults and the policy of its target; whether the bridge is in a fault now."""
     for status in message.status:
+        values = {pair.key: pair.value for pair in status.values}
+        if status.name == "policy":
+            recording.target = values.get("target", "") or recording.target
         if status.name != "bridge":
             continue
-        values = {pair.key: pair.value for pair in status.values}
         state, reason = values.get("machine", ""), values.get("reasons", "") or status.message
         now = state in _FAULTS or int(status.level) == _ERROR
         if now and not failing:
