@@ -9,7 +9,6 @@ from us_nav_agent.console.feed import Playhead
 from us_nav_agent.console.model import ConsoleModel, Marks, NumberedFrame, Snapshot
 from us_nav_agent.console.recording import Recording
 from us_nav_agent.console.records import DiagnosticSeen, Level
-from us_nav_agent.console.series import WINDOW
 
 
 class BagFeed:
@@ -26,8 +25,7 @@ class BagFeed:
         self._recording, self._clock = recording, clock
         self._lock = threading.RLock()
         self._position, self._since, self._playing, self._jumps = 0.0, clock(), False, 0
-        self._model, self._told, self._frame = ConsoleModel(), 0.0, 0
-        self._show_anew(0.0)
+        self._model, self._told, self._frame, self._moved = ConsoleModel(), 0.0, 0, True
 
     def playhead(self) -> Playhead:
         """As ``Player.playhead``."""
@@ -47,29 +45,33 @@ class BagFeed:
             self._position, self._playing = self._now(), False
 
     def seek(self, position: float) -> None:
-        """As ``Player.seek``."""
+        """As ``Player.seek``: what is seen there is found when somebody looks, once for many moves of a slider."""
         with self._lock:
             self._position = min(max(position, 0.0), self._recording.duration)
             self._since = self._clock()
             self._jumps += 1
-            self._show_anew(self._position)
+            self._moved = True
 
     def snapshot(self, marks: Marks) -> tuple[Snapshot, Marks]:
         """As ``Feed.snapshot``; times are those of the recording."""
         with self._lock:
             now = self._advance()
-            return self._model.snapshot(now, marks)
+            told, marks = self._model.snapshot(now, marks)
+            return replace(told, frame=self._numbered(told.frame)), marks
 
     def frame(self) -> NumberedFrame | None:
         """As ``Feed.frame``; numbered as in the recording."""
         with self._lock:
-            found = self._model.frame(self._advance())
-            return None if found is None else replace(found, number=self._frame)
+            now = self._advance()
+            return self._numbered(self._model.frame(now))
 
     def close(self) -> None:
         """Close the recording."""
         with self._lock:
             self._recording.close()
+
+    def _numbered(self, frame: NumberedFrame | None) -> NumberedFrame | None:
+        return None if frame is None else replace(frame, number=self._frame)
 
     def _now(self) -> float:
         """The time in the recording; at its end it stops."""
@@ -84,7 +86,9 @@ class BagFeed:
     def _advance(self) -> float:
         """Hand the model what has come since the last look; the time now."""
         now = self._now()
-        for when, record in self._recording.between(self._told, now):
+        if self._moved:
+            self._show_anew(now)
+        for when, record in self._recording.timeline.between(self._told, now):
             self._model.take(record, when)
         self._told = now
         number = self._recording.frame_at(now)
@@ -94,13 +98,10 @@ class BagFeed:
         return now
 
     def _show_anew(self, position: float) -> None:
-        """A model as it would be had one looked since the run began: path, map and the curves' last seconds."""
-        self._model, self._frame = ConsoleModel(), 0
-        begin = min(self._recording.run_start(position), position - WINDOW)
-        for when, record in self._recording.goals_before(begin):
+        """A model as it would be had one looked from the beginning: path, map and the curves' last seconds."""
+        self._model, self._frame, self._moved = ConsoleModel(), 0, False
+        before, self._told = self._recording.timeline.leading_to(position)
+        for when, record in before:
             self._model.take(record, when)
         for line in self._recording.damage:
             self._model.take(DiagnosticSeen("bag", Level.WARN, line, "", ()), position)
-        # A little before: the state that a run's first frame was taken in.
-        self._told = begin - 1.0
-        self._advance()

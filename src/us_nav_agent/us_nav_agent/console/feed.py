@@ -15,7 +15,9 @@ class Answer:
 
 
 class Feed(Protocol):
-    """Something to look at. Every method returns at once and may be called from any thread."""
+    """Something to look at. Every method may be called from any thread and returns at once; a recording's takes some
+    hundredths of a second after it has been moved.
+    """
 
     title: str
     """What is looked at, in words."""

@@ -9,16 +9,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from us_grid_sim.geometry import Action
 
 from us_nav_agent.bags.bag import Bag
 from us_nav_agent.console.messages import TOPICS, records_of
-from us_nav_agent.console.records import DecisionSeen, FrameSeen, GoalsSeen, Phase, Record, RunSeen
+from us_nav_agent.console.records import FrameSeen
+from us_nav_agent.console.timeline import Timeline
 from us_nav_agent.console.wire import jpeg
 from us_nav_agent.errors import ConsoleError
-
-LONGEST_RUN = 300.0
-"""How far back the beginning of a run is looked for [s]."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,9 @@ class Recording:
         progress: told how many messages have been read, of how many.
 
     Attributes:
-        duration: time of the last record [s].
+        duration: time of the last message [s].
+        timeline: the records, without frames.
+        frame_times: of each frame [s].
         damage: what could not be read, a line each.
 
     Raises:
@@ -48,10 +47,8 @@ class Recording:
 
     def __init__(self, path: Path, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115
-        self._times: list[float] = []
-        self._records: list[Record] = []
-        self._goals: list[tuple[float, Record]] = []
-        self._run_starts: list[float] = []
+        self.duration = 0.0
+        self.timeline = Timeline()
         self.frame_times: list[float] = []
         self._places: list[_Place] = []
         self._skipped: set[str] = set()
@@ -61,15 +58,10 @@ class Recording:
             self.close()
             raise ConsoleError(f"{path}: holds none of {', '.join(TOPICS)}; there is nothing to show")
         for done, entry in enumerate(bag.messages(TOPICS), 1):
-            time = max((entry.time_ns - bag.survey.start_ns) / 1e9, self.duration)
-            self._add(time, entry.topic, entry.message)
+            self.duration = max((entry.time_ns - bag.survey.start_ns) / 1e9, self.duration)
+            self._add(self.duration, entry.topic, entry.message)
             progress(done, total)
         self.damage = [*bag.damage, *sorted(self._skipped)]
-
-    @property
-    def duration(self) -> float:
-        """Time of the last record [s]."""
-        return max(self._times[-1] if self._times else 0.0, self.frame_times[-1] if self.frame_times else 0.0)
 
     def _add(self, time: float, topic: str, message: Any) -> None:
         try:
@@ -83,30 +75,8 @@ class Recording:
                 self._places.append(_Place(self._file.tell(), len(data), record.stamp_ns))
                 self._file.write(data)
                 self.frame_times.append(time)
-                continue
-            self._times.append(time)
-            self._records.append(record)
-            if isinstance(record, GoalsSeen):
-                self._goals.append((time, record))
-            elif isinstance(record, DecisionSeen):
-                if record.step == 0:
-                    self._run_starts.append(time)
-                self._times.append(time)
-                self._records.append(_run_of(record))
-
-    def between(self, after: float, until: float) -> list[tuple[float, Record]]:
-        """The records of times in (after, until], without frames."""
-        span = slice(bisect_right(self._times, after), bisect_right(self._times, until))
-        return list(zip(self._times[span], self._records[span], strict=True))
-
-    def run_start(self, time: float) -> float:
-        """When the run that is under way at ``time``, or was the last before, began [s]."""
-        index = bisect_right(self._run_starts, time) - 1
-        return max(self._run_starts[index] if index >= 0 else time, time - LONGEST_RUN)
-
-    def goals_before(self, time: float) -> list[tuple[float, Record]]:
-        """The goals told before ``time``: they are told once, and hold on."""
-        return [(when, goals) for when, goals in self._goals if when <= time]
+            else:
+                self.timeline.add(time, record)
 
     def frame_at(self, time: float) -> int:
         """The number, from 1, of the newest frame at ``time``; 0: none yet."""
@@ -122,10 +92,3 @@ class Recording:
     def close(self) -> None:
         """Forget the frames."""
         self._file.close()
-
-
-def _run_of(decision: DecisionSeen) -> RunSeen:
-    """The run as a decision tells of it: a bag holds no answers of the action."""
-    if decision.action is Action.STOP:
-        return RunSeen(Phase.REACHED, "", f"recorded: stopped after {decision.step} steps")
-    return RunSeen(Phase.RUNNING, "", f"recorded: step {decision.step}")

@@ -7,7 +7,8 @@ under way. A slow viewer therefore gets fewer turns, each with what is newest th
 import asyncio
 import json
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -25,6 +26,9 @@ HEARTBEAT = 0.1
 """A turn comes at least so often [s]: a page that hears nothing knows that the connection is lost."""
 _ANSWER = 10.0
 """Longest wait for an answer of the page [s]; a viewer that hangs is let go."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Encoder:
@@ -78,20 +82,26 @@ class Viewer:
                     await self._socket.close(1001)
                     return
                 continue
-            frame = self._feed.frame()
+            frame = await self._look(self._feed.frame)
             fresh = frame is not None and frame.number != shown
             if not fresh and time.monotonic() - told < HEARTBEAT:
                 await asyncio.sleep(_LOOK)
                 continue
-            picture = b""
-            if fresh and frame is not None:
-                shown, picture = frame.number, await self._encoder.encode(frame.number, frame.record.pixels)
             player = None if self._player is None else self._player.playhead()
             if player is not None and player.jumps != epoch:
                 marks, epoch = Marks(), player.jumps
-            snapshot, marks = self._feed.snapshot(marks)
+            snapshot, marks = await self._look(self._feed.snapshot, marks)
+            picture = b""
+            # The snapshot's own frame: another may have come since the look.
+            if snapshot.frame is not None and snapshot.frame.number != shown:
+                shown = snapshot.frame.number
+                picture = await self._encoder.encode(shown, snapshot.frame.record.pixels)
             told, self._sent = time.monotonic(), self._sent + 1
             await self._socket.send_bytes(turn_message(snapshot, player, picture))
+
+    async def _look(self, at: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What the feed answers: a live one at once; a recording may have been moved, and is asked on a thread."""
+        return at(*args, **kwargs) if self._player is None else await run_in_threadpool(at, *args, **kwargs)
 
     async def _hear(self) -> None:
         """Take what the page says: the turns that it has seen, and where to go in a recording."""
@@ -102,7 +112,7 @@ class Viewer:
                     self._answered = min(int(said["turns"]), self._sent)
                     self._answer.set()
                 elif self._player is not None:
-                    _move(self._player, said)
+                    await run_in_threadpool(_move, self._player, said)
         except (WebSocketDisconnect, ValueError, TypeError):
             # Closed, or what speaks there is no page of ours.
             pass
