@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+from urllib.parse import quote
 
 from us_grid_sim.geometry import Action
 
@@ -52,8 +53,9 @@ table { border-collapse: collapse; background: #fff; border: 1px solid var(--lin
 th, td { border-bottom: 1px solid var(--line); padding: 5px 12px; text-align: left; overflow-wrap: anywhere }
 td.n { text-align: right; font-variant-numeric: tabular-nums } th { background: #f1efe9 }
 td.same { background: #e8f1fb } td.other { background: #fdf1df }
-.damage { border-left: 4px solid var(--amber); background: #fff8ec; padding: 8px 16px }
-.fault { border-left: 4px solid var(--red); background: #fdeeec; padding: 8px 16px }
+.damage { border-left: 4px solid var(--amber); background: #fff8ec; padding: 8px 16px; margin: 12px 0 }
+.fault { border-left: 4px solid var(--red); background: #fdeeec; padding: 8px 16px; margin: 12px 0 }
+.columns { display: flex; flex-wrap: wrap; gap: 0 40px; align-items: flex-start } a { color: var(--blue) }
 img { max-width: 100%; border: 1px solid var(--line); border-radius: 8px; background: #fff }
 .wide { overflow-x: auto }
 """
@@ -81,14 +83,16 @@ def bag_page(result: BagResult, recording: Recording, pictured: Sequence[Sequenc
         f"<p>Evaluated: <b>{escape(result.model.name)}</b> "
         f'<span class="soft">SHA-256 {escape((result.model.sha256 or "")[:12])}, {seen[result.same_model]}</span></p>',
         _cards(result),
-        _lines("damage", "What could not be read, or not as it was written", result.damage),
         _lines("fault", "Safety events", [f"{one.at:.1f} s, {one.state}: {one.reason}" for one in result.events]),
-        "<h2>Measures</h2>",
+        _lines("damage", "What could not be read, or not as it was written", result.damage),
+        '<div class="columns"><div><h2>Measures</h2>',
         _table(
             ("measure", "value"), ([words, shown(name, result.measures[name])] for name, (words, _) in MEASURES.items())
         ),
-        "<h2>Recorded action (row) and what the model decides on the same frame (column)</h2>",
+        "</div><div><h2>Actions</h2>",
+        '<p class="soft">Recorded (row), and what the model decides on the same frame (column).</p>',
         _confusion(result),
+        "</div></div>",
     ]
     for number, steps in enumerate(pictured):
         title = f"run {number + 1}: the recorded path, {len(steps)} decisions"
@@ -99,12 +103,10 @@ def bag_page(result: BagResult, recording: Recording, pictured: Sequence[Sequenc
 
 def folder_page(result: FolderResult) -> str:
     """The report of many bags."""
-    head = ("bag", *(words for words, _ in MEASURES.values()))
-    rows = [[bag.name, *(shown(name, bag.measures[name]) for name in MEASURES)] for bag in result.bags]
-    middle = ["mean", *(shown(name, result.summaries[name].mean) for name in MEASURES)]
-    ends = (
-        ["95 % from", *(shown(name, result.summaries[name].low) for name in MEASURES)],
-        ["95 % to", *(shown(name, result.summaries[name].high) for name in MEASURES)],
+    together = (
+        [words, *(shown(name, value) for value in (one.mean, one.low, one.high))]
+        for name, (words, _) in MEASURES.items()
+        for one in (result.summaries[name],)
     )
     targets = ", ".join(sorted({bag.target for bag in result.bags}))
     failed = [f"{name}: {why}" for name, why in result.failed.items()]
@@ -115,12 +117,25 @@ def folder_page(result: FolderResult) -> str:
             f"<h1>{len(result.bags)} bags</h1>",
             f'<p class="soft">Target {escape(targets)}; intervals: bootstrap over bags, seed {result.seed}.</p>',
             _lines("fault", "Bags that could not be evaluated", failed),
-            '<div class="wide">',
-            _table(head, [*rows, middle, *ends]),
-            "</div>",
+            "<h2>All bags</h2>",
+            _table(("measure", "mean", "95 % from", "to"), together),
+            "<h2>Each bag</h2>",
+            '<p class="soft">All measures of a bag are in its own report.</p>',
+            _bags(result),
             _lines("damage", "What could not be read, or not as it was written", damaged),
         ],
     )
+
+
+def _bags(result: FolderResult) -> str:
+    """The measures of the cards, a bag a row, each with a link to its report beside this page."""
+    head = "".join(f"<th>{escape(words)}</th>" for words in ("bag", "target", *(MEASURES[name][0] for name in _CARDS)))
+    rows = ""
+    for bag in result.bags:
+        cells = "".join(f"<td class=n>{shown(name, bag.measures[name])}</td>" for name in _CARDS)
+        link = f'<a href="{quote(bag.name)}.html">{escape(bag.name)}</a>'
+        rows += f"<tr><td>{link}</td><td>{escape(bag.target)}</td>{cells}</tr>"
+    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
 
 
 def _page(title: str, parts: Iterable[str]) -> str:

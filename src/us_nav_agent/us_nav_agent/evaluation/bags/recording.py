@@ -263,6 +263,6 @@ def _say_jumps(recording: Recording, topic: str, stamps: Stamps, times: Stamps) 
         recording.notes.append(f"{topic}: stamps go backwards {back} times")
     if leaps:
         recording.notes.append(
-            f"{topic}: a clock jumped {leaps} times, stamps and receive times move apart by more than 1 s; "
-            "rates, drops and times over these jumps are left out"
+            f"{topic}: stamps and receive times move apart by more than 1 s {leaps} times: a clock jumped, or messages "
+            "were held up; rates, drops and times over these places are left out"
         )
