@@ -24,6 +24,7 @@ NODE = """
 launch:
 - arg: {name: start, default: "0,14"}
 - arg: {name: model, default: "$(find-pkg-share us_nav_bringup)/models/m"}
+- arg: {name: number, default: "3"}
 - let: {name: both, value: "$(var start) $(var model)"}
 - node:
     pkg: a
@@ -33,9 +34,10 @@ launch:
     on_exit: shutdown
     param:
     - {name: text, value: "'$(var start)'"}
-    - {name: rate, value: "30.0"}
-    - {name: count, value: "3"}
-    - {name: flag, value: "true"}
+    - {name: rate, value: 30.0}
+    - {name: count, value: "$(var number)"}
+    - {name: flag, value: true}
+    - {name: version, value: "30.0"}
     - {name: both, value: "$(var both)"}
     - {name: here, value: "$(dirname)"}
     - {name: home, value: "$(env USNAV_TEST_NOTHING fallback)"}
@@ -53,6 +55,8 @@ def test_substitutions_are_made_and_values_are_yaml(tmp_path: Path) -> None:
         "rate": 30.0,
         "count": 3,
         "flag": True,
+        # ros2 launch takes a text without substitutions as it stands, where a node then refuses it as no number.
+        "version": "30.0",
         "both": "5,7 /share/us_nav_bringup/models/m",
         "here": str(tmp_path),
         "home": "fallback",

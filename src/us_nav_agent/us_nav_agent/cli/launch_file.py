@@ -168,8 +168,7 @@ def _node(file: Path, entry: dict[str, Any], fill: Callable[[Any], str]) -> Node
         if set(parameter) == {"from"}:
             files.append(fill(parameter["from"]))
         elif set(parameter) == {"name", "value"}:
-            # As ros2 launch does, a value is YAML once its substitutions are made: "'0,14'" stays a text.
-            parameters.append((fill(parameter["name"]), _value(fill(parameter["value"]))))
+            parameters.append((fill(parameter["name"]), _value(parameter["value"], fill)))
         else:
             raise LaunchError(f"{file}: param {parameter!r}; expected name and value, or from")
     remappings = []
@@ -191,8 +190,15 @@ def _node(file: Path, entry: dict[str, Any], fill: Callable[[Any], str]) -> Node
     )
 
 
-def _value(text: str) -> Any:
-    """A parameter's value: YAML, or the text as it stands where it is none."""
+def _value(written: Any, fill: Callable[[Any], str]) -> Any:
+    """A parameter's value, as ros2 launch makes it of what the file says.
+
+    A text with substitutions is YAML once they are made, or the text where it is none, so that "'$(var start)'" is a
+    text; anything else is what the file's own YAML says: 1.0 is a number, "1.0" a text.
+    """
+    if not (isinstance(written, str) and _SUBSTITUTION.search(written)):
+        return written
+    text = fill(written)
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
