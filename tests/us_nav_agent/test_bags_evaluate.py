@@ -16,7 +16,7 @@ from us_nav_agent.deciders.base import Decision
 from us_nav_agent.errors import BagError, ModelError
 from us_nav_agent.evaluation.bags import BagResult, bag_name, evaluate_bag, evaluate_folder, find_bags
 from us_nav_agent.evaluation.bags.measures import frame_measures, is_correct
-from us_nav_agent.evaluation.bags.page import bag_page, folder_page
+from us_nav_agent.evaluation.bags.page import bag_page, folder_page, shown
 from us_nav_agent.policy import Policy
 
 FRAME = (600, 800)
@@ -216,6 +216,10 @@ def test_over_a_folder_a_bad_bag_is_named_and_the_others_are_measured(tmp_path: 
     assert "no MCAP file" in page and 'href="a-bag.html"' in page
     with pytest.raises(BagError, match="no MCAP file"):
         evaluate_folder({"broken": found["broken"]}, lambda name, path: evaluate_bag(path, name)[0], 0)
+
+
+def test_half_a_safety_event_a_bag_is_not_shown_as_none() -> None:
+    assert [shown("safety_events", count) for count in (0.0, 0.5, 2.0, math.nan)] == ["0", "0.50", "2", "-"]
 
 
 def test_the_files_of_a_split_bag_are_one_and_others_are_one_each(tmp_path: Path) -> None:

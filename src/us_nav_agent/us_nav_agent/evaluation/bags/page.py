@@ -57,7 +57,7 @@ td.same { background: #e8f1fb } td.other { background: #fdf1df }
 .fault { border-left: 4px solid var(--red); background: #fdeeec; padding: 8px 16px; margin: 12px 0 }
 .columns { display: flex; flex-wrap: wrap; gap: 0 40px; align-items: flex-start } a { color: var(--blue) }
 img { max-width: 100%; border: 1px solid var(--line); border-radius: 8px; background: #fff }
-.wide { overflow-x: auto }
+.wide { overflow-x: auto } .wide td { white-space: nowrap } .wide th { overflow-wrap: normal }
 """
 
 
@@ -68,7 +68,9 @@ def shown(name: str, value: float) -> str:
     unit = MEASURES[name][1]
     if unit == "%":
         return f"{value:.1%}"
-    return f"{value:.0f}" if not unit else f"{value:.2f} {unit}"
+    if not unit:
+        return f"{value:.0f}" if value.is_integer() else f"{value:.2f}"  # a mean of counts
+    return f"{value:.2f} {unit}"
 
 
 def bag_page(result: BagResult, recording: Recording, pictured: Sequence[Sequence[RunStep]]) -> str:

@@ -13,7 +13,7 @@ from us_nav_agent.bags.run import RunStep
 from us_nav_agent.evaluation.bags.recording import Recording
 from us_nav_agent.evaluation.figures import draw_run, save
 
-_MEASURED, _WANTED, _TRUE, _FAULT = "#2f7fd0", "#e8a33d", "#7a9a3a", "#c0392b"
+_MEASURED, _WANTED, _TRUE, _FAULT = "#9cc3ea", "#e8a33d", "#3c7a2a", "#c0392b"
 _POINTS = 4000
 """Points of a curve that are drawn at most."""
 
@@ -31,15 +31,16 @@ def picture_of_force(recording: Recording) -> str | None:
         return None
     figure = Figure(figsize=(11.5, 3.2), layout="constrained")
     axes = figure.subplots()
-    first = min(int(track.stamps[0]) for track in (measured, truth) if track.stamps.size)
+    # The noisy one first, so that it hides none of the others.
     for track, values, colour, words in (
-        (truth, truth.force, _TRUE, "true"),
         (measured, measured.force, _MEASURED, "measured"),
         (measured, measured.set_point, _WANTED, "wanted"),
+        (truth, truth.force, _TRUE, "true"),
     ):
         if np.isfinite(values).any():
             every = max(len(values) // _POINTS, 1)
-            seconds = (track.stamps[::every] - first) * 1e-9
+            # As received: on the clock of the faults, whatever clock the stamps are of.
+            seconds = (track.times[::every] - recording.bag.survey.start_ns) * 1e-9
             axes.plot(seconds, values[::every], color=colour, linewidth=1.1, label=words)
     for event in recording.events:
         axes.axvline(event.at, color=_FAULT, linewidth=1.2, linestyle="--")

@@ -51,6 +51,7 @@ class ProbeTrack:
 
     Attributes:
         stamps: (n,), when measured [ns].
+        times: (n,), when received [ns].
         places: (n, 2), x and y in the patient frame [m]; NaN where the pose is given in another frame.
         force: (n,), along the beam [N]; NaN where it is not measured.
         set_point: (n,), wanted [N]; NaN without force control.
@@ -58,6 +59,7 @@ class ProbeTrack:
     """
 
     stamps: Stamps
+    times: Stamps
     places: Floats
     force: Floats
     set_point: Floats
@@ -186,9 +188,8 @@ def read_recording(bag: Bag) -> Recording:
     recording.frame_stamps, recording.frame_times = stamped[:, 0], stamped[:, 1]
     _say_jumps(recording, recording.image_topic, recording.frame_stamps, recording.frame_times)
     recording.measured, recording.truth = _track(states[STATE_TOPIC]), _track(states[TRUTH_TOPIC])
-    for topic, entries in states.items():
-        stamps = _track(entries).stamps
-        _say_jumps(recording, topic, stamps, np.array([time_ns for _, time_ns in entries], dtype=np.int64))
+    for topic, track in ((STATE_TOPIC, recording.measured), (TRUTH_TOPIC, recording.truth)):
+        _say_jumps(recording, topic, track.stamps, track.times)
     return recording
 
 
@@ -229,6 +230,7 @@ def _track(entries: list[Any]) -> ProbeTrack:
 
     return ProbeTrack(
         np.array([stamp_ns(state.header.stamp) for state in states], dtype=np.int64),
+        np.array([time_ns for _, time_ns in entries], dtype=np.int64),
         np.array([place(state) for state in states], dtype=np.float64).reshape(-1, 2),
         np.array([state.wrench.force.z for state in states], dtype=np.float64),
         np.array([state.force_set_point for state in states], dtype=np.float64),
