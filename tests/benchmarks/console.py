@@ -2,7 +2,7 @@
 
     python tests/benchmarks/console.py
 
-A node publishes frames of speckle, 800 x 600, FRAMES_OFFERED a second, with states and joints beside; `usnav console`
+A node publishes rendered frames, 800 x 600, FRAMES_OFFERED a second, with states and joints beside; `usnav console`
 is pinned to the first core with all that belongs to it; a page in headless Chromium, on the other cores, receives,
 decodes and draws. What is counted is what the page has drawn. Beside it: the server's share of its core, and how old
 the frames are where they are sent.
@@ -25,17 +25,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import rclpy
 from domain_coordinator import domain_id
 from playwright.sync_api import Page, sync_playwright
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
-from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, probe_pose
+from us_grid_sim.geometry import Bin, probe_pose
+from us_grid_sim.phantom.record import sample_subject
+from us_grid_sim.phantom.subject import contact_pose
 from us_grid_sim.ros.conversions import OFFERED_IMAGE_QOS, image_message, tracked_state
+from us_grid_sim.sources.phantom import PhantomSource
 from us_nav_interfaces.msg import ProbeState
 
 HOST = "127.0.0.1"
 FRAMES_OFFERED = 40.0
+FRAMES_RENDERED = 8
+SUBJECT = 29
 SECONDS = 20.0
 START = 60.0
 """Longest wait for the console and for its first frame [s]."""
@@ -53,6 +59,16 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def rendered_frames() -> list[npt.NDArray[np.uint8]]:
+    """Frames of a virtual back, uint8 (600, 800), along a row of the grid: as large as JPEG as those people look at."""
+    source = PhantomSource(sample_subject(0, SUBJECT))
+    frames = []
+    for column in range(FRAMES_RENDERED):
+        source.look_from(contact_pose(source.phantom, *Bin(5, column).center, 1.0), 1.0)
+        frames.append(source.read().pixels)
+    return frames
+
+
 def publish(ended: threading.Event, counts: list[int]) -> None:
     """Publish frames, states and joints until ``ended``; counts[0] is how many frames."""
     with rclpy.init():
@@ -61,7 +77,7 @@ def publish(ended: threading.Event, counts: list[int]) -> None:
         states = node.create_publisher(ProbeState, "/probe/state", 10)
         joints = node.create_publisher(JointState, "/joint_states", 10)
         rng = np.random.default_rng(0)
-        frames = [rng.rayleigh(40.0, (FRAME_HEIGHT, FRAME_WIDTH)).clip(0, 255).astype(np.uint8) for _ in range(8)]
+        frames = rendered_frames()
         following = time.monotonic()
         while not ended.is_set():
             stamp = node.get_clock().now().nanoseconds

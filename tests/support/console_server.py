@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from support.console_feed import WalkingFeed
 from us_nav_agent.console.access import Access
+from us_nav_agent.console.feed import Feed, Player
 from us_nav_agent.console.server import ConsoleServer
 
 HOST = "127.0.0.1"
@@ -27,9 +28,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(feed: WalkingFeed, port: int, token: str = "", orders: bool = True) -> Iterator[None]:
-    """A console on this port."""
-    server = ConsoleServer(feed, Access(HOST, port, token), orders=feed if orders else None)
+def serving(
+    feed: Feed, port: int, token: str = "", orders: bool = True, player: Player | None = None
+) -> Iterator[None]:
+    """A console on this port; a feed that walks takes orders, unless it is told not to."""
+    ordered = feed if orders and isinstance(feed, WalkingFeed) else None
+    server = ConsoleServer(feed, Access(HOST, port, token), orders=ordered, player=player)
     thread = threading.Thread(target=server.serve)
     thread.start()
     try:

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 from support.console_feed import GOAL, START, WalkingFeed
+from support.console_recording import SteppedRecording
 from support.console_server import HOST, free_port, serving
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: run `make setup`")
@@ -100,6 +101,38 @@ def test_frames_that_stop_alone_are_not_shown_as_live(page: "playwright.Page") -
             expect(page.locator("#alarm")).to_contain_text("NO NEW FRAMES")
             expect(page.locator("#frame-panel")).to_have_attribute("data-old", "")
             expect(page.locator("#grid-panel")).not_to_have_attribute("data-old", "")
+
+
+def test_the_slider_shows_the_frame_of_its_time_and_play_goes_on_from_there(page: "playwright.Page") -> None:
+    with closing(SteppedRecording(seconds=60)) as feed:
+        port = free_port()
+        with serving(feed, port, player=feed):
+            page.goto(f"http://{HOST}:{port}/")
+            expect(page.locator("#link")).to_have_text("▮ RECORDING")
+            expect(page.locator("#stop")).to_be_disabled()
+
+            page.locator("#seek").fill("40")
+            expect(page.locator("#clock")).to_have_text("0:40.0 / 1:00.0")
+            wait_for_grey(page, feed.grey(40.0))
+            page.locator("#seek").fill("12.5")
+            wait_for_grey(page, feed.grey(12.5))
+
+            page.get_by_role("button", name="Play").click()
+            expect(page.get_by_role("button", name="Pause")).to_be_visible()
+            wait_for_grey(page, feed.grey(14.0))
+            page.keyboard.press("Space")
+            expect(page.get_by_role("button", name="Play")).to_be_visible()
+            stood = page.locator("#clock").inner_text()
+            page.wait_for_timeout(300)
+            assert page.locator("#clock").inner_text() == stood and not feed.playhead().playing
+
+
+def wait_for_grey(page: "playwright.Page", grey: int) -> None:
+    """Wait until the middle of the frame has this grey, within what JPEG makes of it."""
+    page.wait_for_function(
+        "grey => Math.abs(frame.getContext('2d').getImageData(4, 4, 1, 1).data[0] - grey) < 2",
+        arg=grey,
+    )
 
 
 def test_a_token_is_asked_for_and_kept_out_of_the_address(page: "playwright.Page") -> None:

@@ -4,7 +4,7 @@ const SILENCE = 1000; // ms without a turn: lost; the server sends ten a second
 const text = new TextDecoder();
 
 export class Link {
-  // onTurn(turn, first): what is to be seen, the first of a connection; onPicture(blob): a frame, drawn when it resolves.
+  // onTurn(turn, first): what is to be seen, the first of a connection; onPicture(data, frame): a JPEG and what is known of it, drawn when it resolves.
   constructor(onTurn, onPicture) {
     this.onTurn = onTurn;
     this.onPicture = onPicture;
@@ -29,8 +29,8 @@ export class Link {
       const answer = JSON.stringify({ turns });
       this.onTurn(this.turn, turns === 1);
       if (end < data.byteLength) {
-        const blob = new Blob([new Uint8Array(data, end)], { type: "image/jpeg" });
-        drawn = drawn.then(() => this.onPicture(blob)).catch(() => {});
+        const { frame } = this.turn;
+        drawn = drawn.then(() => this.onPicture(new Uint8Array(data, end), frame)).catch(() => {});
       }
       drawn = drawn.then(() => socket.readyState === WebSocket.OPEN && socket.send(answer));
     };

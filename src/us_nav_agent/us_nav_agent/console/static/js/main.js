@@ -11,7 +11,7 @@ import { showDiagnostics, showVitals } from "./status.js";
 import { openStop } from "./stop.js";
 
 const LOOK = 200; // ms between two looks at what has grown old
-const PANELS = 60; // ms between two drawings of what stands around the frame: words change no quicker than they are read
+const PANELS = 125; // ms between two drawings of what stands around the frame: words change no quicker than they are read
 const PLOT = 200; // ms between two drawings of the plots
 
 // The token came with the address, and stays in a cookie.
