@@ -14,6 +14,7 @@ from us_nav_agent.evaluation.bags.recording import Recording
 from us_nav_agent.evaluation.figures import draw_run, save
 
 _MEASURED, _WANTED, _TRUE, _FAULT = "#9cc3ea", "#e8a33d", "#3c7a2a", "#c0392b"
+_TIMING = "#2f7fd0"
 _POINTS = 4000
 """Points of a curve that are drawn at most."""
 
@@ -60,12 +61,12 @@ def picture_of_timing(recording: Recording) -> str | None:
         return None
     figure = Figure(figsize=(11.5, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.hist(latency, bins=40, color=_MEASURED)
+    left.hist(latency, bins=40, color=_TIMING)
     left.set_xlabel("latency of a decision [ms]")
     left.set_ylabel("decisions")
     every = max(len(periods) // _POINTS, 1)
     seconds = (recording.frame_stamps[1::every] - recording.frame_stamps[:1]) * 1e-9
-    right.plot(seconds, periods[::every], ".", markersize=2, color=_MEASURED)
+    right.plot(seconds, periods[::every], ".", markersize=2, color=_TIMING)
     right.set_xlabel("time [s]")
     right.set_ylabel("since the frame before [ms]")
     return _drawn(figure)
