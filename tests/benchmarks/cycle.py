@@ -2,7 +2,7 @@
 
     python tests/benchmarks/cycle.py
 
-The nodes are those of `usnav launch mock`, each a process: simulated robot (in real time: it waits for nobody), bridge,
+The nodes are those of `usnav launch sim`, each a process: simulated robot (in real time: it waits for nobody), bridge,
 rendered frames, the default model, which walks all the time. What is told is the bridge's own account over 60 s after
 the first contact: the worst p99 of 2000 answers, from a message's arrival in the kernel to its answer's departure, and
 how often the connection quality fell below GOOD.
