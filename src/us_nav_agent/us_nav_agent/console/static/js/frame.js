@@ -5,9 +5,9 @@ const NAMES = ["up", "down", "left", "right", "stop"];
 const context = at("frame").getContext("2d", { alpha: false });
 let shown = 0;
 
-// A JPEG's picture, decoded off the main thread. A Blob goes through the browser's own process, there and back, which is
-// most of a frame's time on a busy machine; ImageDecoder takes the bytes where they are. Browsers have it on loopback and
-// under https alone.
+// A JPEG's picture, decoded off the main thread. Making a Blob waits for the browser's own process (an eighth of the main
+// thread's time in a profile of a busy machine); ImageDecoder takes the bytes where they are. Browsers have it on loopback
+// and under https alone.
 async function decode(data) {
   if (!globalThis.ImageDecoder) return createImageBitmap(new Blob([data], { type: "image/jpeg" }));
   const decoder = new ImageDecoder({ data, type: "image/jpeg" });
