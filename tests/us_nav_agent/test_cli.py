@@ -30,7 +30,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_lists_the_commands() -> None:
     shown = usnav("--help")
     assert shown.returncode == 0
-    for command in ("doctor", "dataset", "train", "evaluate", "models", "launch", "navigate", "demo", "console", "bag", "calibrate"):
+    commands = "doctor dataset train evaluate models launch navigate demo console bag calibrate robot robustness"
+    for command in commands.split():
         assert command in shown.stdout
 
 
