@@ -13,6 +13,9 @@ from us_grid_sim.sources.supervision import Supervisor
 
 _LINGER = 1.0
 """After the last frame of a sequence, so that it is still delivered [s]."""
+_SETTLE = 0.5
+"""From the last subscriber's coming to the first frame: one that we see may not see us yet, and as a sensor-data
+subscriber would miss what goes out before [s]."""
 _WAIT = 0.2
 """Longest wait for a device's frame before a look whether the node ends [s]."""
 
@@ -50,6 +53,7 @@ class SequencePlayer:
         self._config, self._source, self._supervisor, self._outlet = config, source, supervisor, outlet
         self._created = time.monotonic()
         self._due = self._ends_at = 0.0
+        self._begins_at: float | None = None
         self._first_stamp: int | None = None
         outlet.describe(source.info)
         supervisor.opened()
@@ -84,10 +88,12 @@ class SequencePlayer:
             self._supervisor.finished()
 
     def _may_begin(self, now: float) -> bool:
-        """Whether enough subscribers are there; ends the node where they do not come."""
+        """Whether enough subscribers are there, and settled; ends the node where they do not come."""
         here, wanted = self._outlet.subscribers, self._config.wait_for_subscribers
         if here >= wanted:
-            return True
+            self._begins_at = self._begins_at or now + _SETTLE
+            return now >= self._begins_at
+        self._begins_at = None
         if now - self._created > self._config.wait_timeout:
             message = f"{here} of {wanted} subscribers on /us/image_raw after {self._config.wait_timeout:g} s"
             print(f"error: {message}; start them, or lower wait_for_subscribers", file=sys.stderr, flush=True)

@@ -106,8 +106,8 @@ class PolicyNode(LifecycleNode):
         # Decisions and runs may take a while: each in a group of its own, so that frames keep coming in.
         self._decisions = self.create_publisher(NavDecision, "/us_nav/decision", LATCHED_QOS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        frames, states = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
-        self.create_subscription(Image, "/us/image_raw", self._on_image, IMAGE_QOS, callback_group=frames)
+        self._frame_group, states = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
+        self._images: Any = None
         self.create_subscription(ProbeState, "/probe/state", self._on_state, 10, callback_group=states)
         self._stepper = ActionClient(self, StepProbe, "/probe/step", callback_group=ReentrantCallbackGroup())
         self._server = ActionServer(
@@ -143,11 +143,15 @@ class PolicyNode(LifecycleNode):
         assert self._policy is not None
         self._policy.reset()
         self._active = True
+        # Not before: a sequence begins when it sees its subscribers; while inactive its first frames would be let pass.
+        group = self._frame_group
+        self._images = self.create_subscription(Image, "/us/image_raw", self._on_image, IMAGE_QOS, callback_group=group)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Decide no more; a run under way ends."""
         self._active = False
+        self.destroy_subscription(self._images)
         self._events.put(("cancel",))
         return super().on_deactivate(state)
 
