@@ -32,6 +32,7 @@ from sensor_msgs.msg import Image
 from support.graph import LOCALHOST, free_ports, node, own_domain
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, Bin
 from us_grid_sim.phantom.record import sample_subject
+from us_grid_sim.phantom.subject import contact_pose
 from us_grid_sim.ros.conversions import LATCHED_QOS, nanoseconds
 from us_grid_sim.sources.phantom import PhantomSource
 from us_nav_agent.defaults import DEFAULT_MODEL
@@ -52,7 +53,8 @@ def write_frames(file: Path, seconds: float) -> None:
     source = PhantomSource(sample_subject(0, 29))
     jpeg = []
     for state in np.linspace(0, 164, VIEWS).astype(int):
-        source.rest_at(*Bin.from_state(int(state)).center, 1.0)
+        place = Bin.from_state(int(state)).center
+        source.look_from(contact_pose(source.phantom, *place, 1.0), 1.0)
         jpeg.append(source.read().pixels)
     video = cv2.VideoWriter(str(file), cv2.VideoWriter_fourcc(*"MJPG"), RATE, (FRAME_WIDTH, FRAME_HEIGHT), False)
     for number in range(round(seconds * RATE)):
