@@ -3,9 +3,7 @@
 import dataclasses
 import itertools
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -424,11 +422,6 @@ def test_a_subject_that_is_no_virtual_one_is_refused(data: Path, tmp_path: Path)
         load_patient(file)
 
 
-def end_this_process(settings: Settings) -> None:
-    """As the kernel does where memory is short."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def usnav(*words: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "us_nav_agent.cli.main", "robustness", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=240)
@@ -446,15 +439,6 @@ def test_the_command_leaves_json_tables_and_picture_and_two_processes_give_the_b
     settings = Settings(tiny_model, tuple(list_subjects(data)), 0)
     alone = evaluate_robustness(settings, [CURVES["stuck"]], tmp_path / "alone", workers=1)
     assert (tmp_path / "robustness.json").read_text() == alone.to_json()
-
-
-def test_a_process_that_is_ended_from_outside_is_said_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(run, "_start_worker", end_this_process)
-    work = run._in_processes(Settings(tmp_path, (), 0), 1)
-    with pytest.raises(UsNavAgentError, match="ended from outside, as where memory is short; the same command goes on"):
-        list(work([Job(0, "gain", 0.0)]))
 
 
 def test_a_curve_that_does_not_exist_is_named_in_one_line(tiny_model: Path) -> None:

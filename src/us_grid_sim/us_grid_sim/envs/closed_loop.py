@@ -10,10 +10,11 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from us_grid_sim.envs.loop_run import Disturbances, LoopRun, virtual_patient
+from us_grid_sim.envs.options import choose_episode
 from us_grid_sim.envs.render import draw_view
 from us_grid_sim.envs.rules import Reward, Rewards, Step, ends_at_stop
 from us_grid_sim.envs.sacrum_nav import NETWORK_SIZE, Observation
-from us_grid_sim.geometry import BINS, Action, Bin, goal_distance
+from us_grid_sim.geometry import Action, Bin, goal_distance
 from us_grid_sim.memory import ACTION_MEMORY, FRAME_MEMORY, ActionMemory, FrameMemory
 from us_grid_sim.phantom.record import SubjectRecord, sample_subject
 from us_grid_sim.phantom.target import Target
@@ -156,15 +157,13 @@ class SacrumNavClosedLoopEnv(gymnasium.Env[Observation, SupportsInt]):
             UsGridSimError: no robot is installed, or no such plant.
         """
         super().reset(seed=seed)
-        options = options or {}
-        if unknown := set(options) - {"subject", "start"}:
-            raise ValueError(f"unknown reset options {sorted(unknown)}; there are subject and start")
-        self._subject = self._chosen("subject", len(self.subjects), options)
-        start = Bin.from_state(self._chosen("start", BINS, options))
+        self._subject, start = choose_episode(options, len(self.subjects), self.np_random)
         self.close()
         patient = virtual_patient(self.subjects[self._subject])
         self._name, self._goals = patient.name, patient.targets[self._target]
-        self._run = LoopRun(patient, self._plant, self._disturbances, start, int(self.np_random.integers(_SEEDS)))
+        self._run = LoopRun(
+            patient, self._plant, self._disturbances, Bin.from_state(start), int(self.np_random.integers(_SEEDS))
+        )
         self._visited = [self._run.position]
         self._frames.reset()
         self._actions.reset()
@@ -198,15 +197,6 @@ class SacrumNavClosedLoopEnv(gymnasium.Env[Observation, SupportsInt]):
         if self._run is not None:
             self._run.close()
             self._run = None
-
-    def _chosen(self, option: str, count: int, options: dict[str, Any]) -> int:
-        """The option asked for, or a random one, of 0 to count - 1."""
-        if option not in options:
-            return int(self.np_random.integers(count))
-        value = int(options[option])
-        if not 0 <= value < count:
-            raise ValueError(f"reset option {option} is {value}; it goes from 0 to {count - 1}")
-        return value
 
     def _observation(self, run: LoopRun) -> Observation:
         self._frames.push(self._preprocess(run.frame))

@@ -12,9 +12,10 @@ from gymnasium import spaces
 from us_grid_sim.dataset.grid import PreprocessedGrid, draw_frame, load_grid
 from us_grid_sim.dataset.layout import Split, subjects_of
 from us_grid_sim.envs.observation import VIEWS
+from us_grid_sim.envs.options import choose_episode
 from us_grid_sim.envs.render import draw_view
 from us_grid_sim.envs.rules import Reward, Rewards, Step, Termination, ends_at_stop, ends_in_goal
-from us_grid_sim.geometry import BINS, Action, Bin, goal_distance
+from us_grid_sim.geometry import Action, Bin, goal_distance
 from us_grid_sim.memory import ACTION_MEMORY, FRAME_MEMORY, ActionMemory, FrameMemory
 from us_grid_sim.preprocess import Preprocess
 
@@ -172,11 +173,8 @@ class SacrumNavEnv(gymnasium.Env[Observation, SupportsInt]):
             ValueError: an option is unknown or out of range.
         """
         super().reset(seed=seed)
-        options = options or {}
-        if unknown := set(options) - {"subject", "start"}:
-            raise ValueError(f"unknown reset options {sorted(unknown)}; there are subject and start")
-        self._subject = self._chosen("subject", len(self.subjects), options)
-        self._visited = [Bin.from_state(self._chosen("start", BINS, options))]
+        self._subject, start = choose_episode(options, len(self.subjects), self.np_random)
+        self._visited = [Bin.from_state(start)]
         self._frames.reset()
         self._actions.reset()
         self._arrive()
@@ -204,15 +202,6 @@ class SacrumNavEnv(gymnasium.Env[Observation, SupportsInt]):
         if self.render_mode is None or not self._visited:
             return None
         return draw_view(self.frame_bank[self._shown], self.subjects[self._subject].goals, self._visited)
-
-    def _chosen(self, option: str, count: int, options: dict[str, Any]) -> int:
-        """The option asked for, or a random one, of 0 to count - 1."""
-        if option not in options:
-            return int(self.np_random.integers(count))
-        value = int(options[option])
-        if not 0 <= value < count:
-            raise ValueError(f"reset option {option} is {value}; it goes from 0 to {count - 1}")
-        return value
 
     def _arrive(self) -> None:
         """Show a frame of the bin that the probe is in."""

@@ -1,13 +1,12 @@
 """What an evaluation found, as JSON for machines and as tables for people."""
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from us_nav_agent.evaluation.bootstrap import CONFIDENCE, Summary, mean_of_known
 from us_nav_agent.evaluation.metrics import Floats
+from us_nav_agent.evaluation.stable_json import to_stable_json
 from us_nav_agent.rollout import MAX_ACTIONS, Runs
 
 PUBLISHED = {
@@ -28,7 +27,6 @@ _COLUMNS = {
     "false_stops": ("stopped elsewhere", ".2%"),
 }
 """Heading and format of each metric's column."""
-_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class EvaluationResult:
                 for name, summaries in self.baselines.items()
             },
         }
-        return json.dumps(_rounded(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
+        return to_stable_json(content)
 
     def to_markdown(self) -> str:
         """Tables: the paper's with ours in it, every metric by subject, and of several models by model."""
@@ -175,14 +173,3 @@ def _line(first: str, cells: Iterable[str]) -> str:
 def _shown(metric: str, value: float) -> str:
     """A metric's value as people read it; a dash where it has none."""
     return "-" if math.isnan(value) else format(value, _COLUMNS[metric][1])
-
-
-def _rounded(content: Any) -> Any:
-    """What JSON can hold of ``content``, numbers rounded, null for NaN."""
-    if isinstance(content, dict):
-        return {name: _rounded(value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_rounded(value) for value in content]
-    if isinstance(content, float):
-        return None if math.isnan(content) else round(content, _DECIMALS)
-    return content

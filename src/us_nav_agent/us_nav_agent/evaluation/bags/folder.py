@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from us_nav_agent.bags.bag import METADATA_FILE
-from us_nav_agent.errors import BagError
-from us_nav_agent.evaluation.bags.result import BagResult, to_json
+from us_nav_agent.errors import BagError, UsNavAgentError
+from us_nav_agent.evaluation.bags.result import BagResult
 from us_nav_agent.evaluation.bootstrap import Summary, summarise
+from us_nav_agent.evaluation.stable_json import to_stable_json
 
 _ENDINGS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 
@@ -47,7 +48,7 @@ class FolderResult:
             "failed": self.failed,
             "summaries": {name: asdict(summary) for name, summary in self.summaries.items()},
         }
-        return to_json(content)
+        return to_stable_json(content)
 
 
 def find_bags(path: Path) -> list[Path]:
@@ -97,9 +98,11 @@ def evaluate_folder(bags: dict[str, Path], evaluate: Callable[[str, Path], BagRe
     for name, path in bags.items():
         try:
             done.append(evaluate(name, path))
+        except UsNavAgentError as error:
+            failed[name] = " ".join(str(error).split())
         except Exception as error:
-            # Whatever a broken bag makes of a reader, the others are read.
-            failed[name] = " ".join(str(error).split()) or type(error).__name__
+            # Whatever a broken bag makes of a reader, the others are read; its kind says that it was not foreseen.
+            failed[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if not done:
         raise BagError("; ".join(f"{name}: {why}" for name, why in failed.items()))
     summaries = {name: summarise(np.array([[bag.measures[name] for bag in done]]), seed) for name in done[0].measures}

@@ -1,7 +1,5 @@
 """What the evaluation of a bag found, as JSON for machines."""
 
-import json
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,8 +10,7 @@ from us_grid_sim.geometry import Action, Bin
 from us_nav_agent.evaluation.bags.recording import Recording, SafetyEvent
 from us_nav_agent.evaluation.bags.rerun import Run
 from us_nav_agent.evaluation.result import Model
-
-_DECIMALS = 6
+from us_nav_agent.evaluation.stable_json import to_stable_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +69,7 @@ class BagResult:
             "safety_events": [asdict(event) for event in self.events],
             "damage": self.damage,
         }
-        return to_json(content)
+        return to_stable_json(content)
 
 
 def _look(look: Any) -> dict[str, Any]:
@@ -91,18 +88,3 @@ def _look(look: Any) -> dict[str, Any]:
 def models_of(recording: Recording) -> tuple[Model, ...]:
     """The models that decided while it was recorded, each once."""
     return tuple(dict.fromkeys(Model(one.model, one.sha256) for one in recording.decisions))
-
-
-def to_json(content: Any) -> str:
-    """JSON, ending in a newline, numbers rounded, null for NaN: the same content gives the same bytes."""
-    return json.dumps(_plain(content), indent=1, sort_keys=True, allow_nan=False) + "\n"
-
-
-def _plain(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {name: _plain(value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_plain(value) for value in content]
-    if isinstance(content, float):
-        return round(content, _DECIMALS) if math.isfinite(content) else None
-    return content

@@ -1,6 +1,5 @@
 """What an evaluation with the robot in the loop found, as JSON for machines and as tables for people."""
 
-import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,11 +14,11 @@ from us_nav_agent.evaluation.closed_loop.measure import GridRecord, RunRecord
 from us_nav_agent.evaluation.closed_loop.plan import Settings
 from us_nav_agent.evaluation.metrics import Floats
 from us_nav_agent.evaluation.result import Model
+from us_nav_agent.evaluation.stable_json import to_stable_json
 from us_nav_agent.rollout import MAX_ACTIONS
 
 PEAK = 2.5
 """Limit of the force on the patient in every run [N]."""
-_DECIMALS = 6
 _COLUMNS = {
     "reachability": ("reached", ".1%"),
     "grid_reachability": ("on the grid", ".1%"),
@@ -99,7 +98,7 @@ class ClosedLoopResult:
             "runs_over_peak": sum(run.force_peak > PEAK for run in self.runs),
             "runs": [_told(run) for run in self.runs],
         }
-        return json.dumps(_rounded(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
+        return to_stable_json(content)
 
     def to_markdown(self) -> str:
         """What was measured, the goals, then a table by subject and the runs that failed with the robot alone."""
@@ -204,14 +203,3 @@ def _shown(metric: str, value: float) -> str:
 
 def _end(reached: bool) -> str:
     return "reached" if reached else "missed"
-
-
-def _rounded(content: Any) -> Any:
-    """What JSON can hold of ``content``, numbers rounded, null for NaN."""
-    if isinstance(content, dict):
-        return {name: _rounded(value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_rounded(value) for value in content]
-    if isinstance(content, float):
-        return None if math.isnan(content) else round(content, _DECIMALS)
-    return content

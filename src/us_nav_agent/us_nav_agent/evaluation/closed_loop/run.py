@@ -1,16 +1,12 @@
 """All runs of an evaluation, in processes; each that is finished is a file, so that a killed evaluation goes on."""
 
 import json
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from us_grid_sim.dataset.layout import write_atomically
 from us_grid_sim.dataset.synth import subject_name
 
@@ -19,10 +15,13 @@ from us_nav_agent.evaluation.closed_loop.measure import GridRecord, RunRecord, m
 from us_nav_agent.evaluation.closed_loop.plan import Job, Settings, sample_jobs
 from us_nav_agent.evaluation.closed_loop.result import ClosedLoopResult
 from us_nav_agent.evaluation.result import Model
+from us_nav_agent.evaluation.workers import work_through
 from us_nav_agent.policy import load_policy, one_thread
 
 RUNS = "runs"
 """Folder of what is finished, in the output folder."""
+_MEMORY = 1.0
+"""Of a process [GB]."""
 Progress = Callable[[int, int], None]
 """Called with the pieces of work done, and those in all: the runs, and the grid of each subject."""
 Piece = tuple[str, Job]
@@ -57,9 +56,8 @@ def evaluate_closed_loop(
     due = [piece for piece in pieces if not _file(runs, piece).exists()]
     report = progress or (lambda done, total: None)
     report(len(pieces) - len(due), len(pieces))
-    count = min(workers or multiprocessing.cpu_count(), len(due))
-    work = _alone if count <= 1 else _in_processes(count)
-    for done, (piece, text) in enumerate(work(model, settings, due), start=len(pieces) - len(due) + 1):
+    measured = work_through(partial(_measurer, model, settings), due, workers, _MEMORY)
+    for done, (piece, text) in enumerate(measured, start=len(pieces) - len(due) + 1):
         write_atomically(_file(runs, piece), text)
         report(done, len(pieces))
     return ClosedLoopResult(
@@ -101,7 +99,6 @@ def _claim(folder: Path, sha256: str, settings: Settings) -> None:
     write_atomically(file, text)
 
 
-Work = Callable[[Path, Settings, Sequence[Piece]], Iterator[tuple[Piece, str]]]
 _Measure = Callable[[Piece], str]
 
 
@@ -116,47 +113,3 @@ def _measurer(model: Path, settings: Settings) -> _Measure:
         return json.dumps(asdict(one), allow_nan=False) + "\n"
 
     return measure
-
-
-def _alone(model: Path, settings: Settings, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, str]]:
-    """Work in this process."""
-    measure = _measurer(model, settings)
-    for piece in pieces:
-        yield piece, measure(piece)
-
-
-_measure: _Measure
-"""In a worker process: what measures a piece."""
-
-
-def _start_worker(model: Path, settings: Settings) -> None:
-    """One torch thread a process; Ctrl-C ends it at once and without a word, since the parent keeps all results."""
-    global _measure
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    torch.set_num_threads(1)
-    _measure = _measurer(model, settings)
-
-
-def _work(piece: Piece) -> str:
-    return _measure(piece)
-
-
-def _in_processes(workers: int) -> Work:
-    """Work in processes; at an error or Ctrl-C what is not yet begun is dropped."""
-
-    def work(model: Path, settings: Settings, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, str]]:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, _start_worker, (model, settings)) as pool:
-            futures = {pool.submit(_work, piece): piece for piece in pieces}
-            try:
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            except BrokenProcessPool:
-                raise UsNavAgentError(
-                    "a process was ended from outside, as where memory is short; the same command goes on, with fewer "
-                    "--workers it needs less (1 GB each)"
-                ) from None
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    return work

@@ -1,16 +1,11 @@
 """All levels of all curves on all subjects, in processes; what is finished is kept, so that a killed run goes on."""
 
 import json
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from us_grid_sim.dataset.layout import write_atomically
 
 from us_nav_agent.errors import UsNavAgentError
@@ -20,11 +15,14 @@ from us_nav_agent.evaluation.robustness.conditions import CURVES, Curve, sample_
 from us_nav_agent.evaluation.robustness.measure import METRICS, Bench, Measurement
 from us_nav_agent.evaluation.robustness.result import MeasuredCurve, RobustnessResult
 from us_nav_agent.evaluation.robustness.scan import load_patient
+from us_nav_agent.evaluation.workers import work_through
 from us_nav_agent.policy import load_policy
 
 FINISHED = "finished.json"
 """Name of the file with what is finished, in the output folder."""
 _UNCHANGED = "unchanged"
+_MEMORY = 0.7
+"""Of a process [GB]."""
 Progress = Callable[[int, int], None]
 """Called with the levels done, one a subject, and the levels in all."""
 
@@ -154,9 +152,11 @@ def evaluate_robustness(
     patients = [load_patient(file) for file in settings.patient_files]
     digests = {patient.name: patient.digest for patient in patients}
     finished = Finished(folder, {"model": model.sha256, "seed": settings.seed, "subjects": digests})
-    count = min(workers or multiprocessing.cpu_count(), len(patients) * len(curves))
-    work = _alone(settings) if count == 1 else _in_processes(settings, count)
     names = [patient.name for patient in patients]
+
+    def work(due: Sequence[Job]) -> Iterator[tuple[Job, Measurement]]:
+        return work_through(settings.measurer, due, workers, _MEMORY)
+
     finish(plan(curves, len(names)), names, finished, work, progress)
     return collect(model, settings.seed, names, curves, finished)
 
@@ -193,51 +193,3 @@ def collect(
         summaries = {metric: [summarise(row[None], seed) for row in values[metric]] for metric in METRICS}
         measured.append(MeasuredCurve(curve, values, summaries))
     return RobustnessResult(model, seed, tuple(names), tuple(measured))
-
-
-def _alone(settings: Settings) -> Work:
-    """Work in this process."""
-
-    def work(jobs: Sequence[Job]) -> Iterator[tuple[Job, Measurement]]:
-        measure = settings.measurer()
-        for job in jobs:
-            yield job, measure(job)
-
-    return work
-
-
-_measure: Measure
-"""In a worker process: what measures a job."""
-
-
-def _start_worker(settings: Settings) -> None:
-    """One torch thread a process; Ctrl-C ends it at once and without a word, since the parent keeps all results."""
-    global _measure
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    torch.set_num_threads(1)
-    _measure = settings.measurer()
-
-
-def _work(job: Job) -> Measurement:
-    return _measure(job)
-
-
-def _in_processes(settings: Settings, workers: int) -> Work:
-    """Work in processes; at an error or Ctrl-C what is not yet begun is dropped."""
-
-    def work(jobs: Sequence[Job]) -> Iterator[tuple[Job, Measurement]]:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, _start_worker, (settings,)) as pool:
-            futures = {pool.submit(_work, job): job for job in jobs}
-            try:
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            except BrokenProcessPool:
-                raise UsNavAgentError(
-                    "a process was ended from outside, as where memory is short; the same command goes on, with fewer "
-                    "--workers it needs less (0.7 GB each)"
-                ) from None
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    return work

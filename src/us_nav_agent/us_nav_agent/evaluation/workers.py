@@ -1,0 +1,74 @@
+"""Long work in processes: each makes what measures once, and every result is handed on as it comes."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+import torch
+
+from us_nav_agent.errors import UsNavAgentError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def work_through(
+    make: Callable[[], Callable[[Job], Result]], jobs: Sequence[Job], workers: int | None, memory: float
+) -> Iterator[tuple[Job, Result]]:
+    """Each job with its result, in the order in which they are done.
+
+    At an error or Ctrl-C what is not yet begun is dropped.
+
+    Args:
+        make: makes what does a job; called once in each process, and can be pickled, as jobs and results can.
+        jobs: what is to be done.
+        workers: processes, no more than jobs; None: as many as there are cores. One works in this process.
+        memory: that each of them takes [GB], for the advice where it is short.
+
+    Raises:
+        UsNavAgentError: a process was ended from outside.
+    """
+    count = min(workers or multiprocessing.cpu_count(), len(jobs))
+    if count > 1:
+        yield from _in_processes(make, jobs, count, memory)
+    elif jobs:
+        do = make()
+        for job in jobs:
+            yield job, do(job)
+
+
+def _in_processes(
+    make: Callable[[], Callable[[Job], Result]], jobs: Sequence[Job], count: int, memory: float
+) -> Iterator[tuple[Job, Result]]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, context, _start_worker, (make,)) as pool:
+        futures = {pool.submit(_work, job): job for job in jobs}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool:
+            raise UsNavAgentError(
+                "a process was ended from outside, as where memory is short; the same command goes on, with fewer "
+                f"--workers it needs less ({memory:g} GB each)"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_do: Callable[[Any], Any]
+"""In a worker process: what does a job."""
+
+
+def _start_worker(make: Callable[[], Callable[[Any], Any]]) -> None:
+    """One torch thread a process; Ctrl-C ends it at once and without a word, since the parent keeps all results."""
+    global _do
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    torch.set_num_threads(1)
+    _do = make()
+
+
+def _work(job: Any) -> Any:
+    return _do(job)
