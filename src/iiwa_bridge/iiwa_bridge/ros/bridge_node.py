@@ -15,7 +15,6 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import WrenchStamped
 from rclpy.action import ActionServer, CancelResponse
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -29,6 +28,7 @@ from iiwa_bridge.bridge import Bridge, BridgeStatus
 from iiwa_bridge.description.layout import load_layout
 from iiwa_bridge.errors import IiwaBridgeError
 from iiwa_bridge.orders import OrderEnd, Touch
+from iiwa_bridge.ros.beside import beside
 from iiwa_bridge.ros.conversions import pose_message
 from iiwa_bridge.ros.emergency import serve_stop
 from iiwa_bridge.ros.messages import diagnostics, joint_state, probe_state, transforms, wrench_state
@@ -99,9 +99,8 @@ class BridgeNode(LifecycleNode):
         if self.config.watch_frames:
             # As bytes: when a frame came matters here, not what it shows.
             self.create_subscription(Image, "/us/image_raw", self._on_image, qos_profile_sensor_data, raw=True)
-        group = ReentrantCallbackGroup()
         self._server = ActionServer(
-            self, StepProbe, "/probe/step", self._step, cancel_callback=self._on_cancel, callback_group=group
+            self, StepProbe, "/probe/step", beside(self, self._step), cancel_callback=self._on_cancel
         )
         for name, order, timeout in (
             ("enable", Bridge.enable, _ORDER_TIMEOUT),
@@ -109,11 +108,11 @@ class BridgeNode(LifecycleNode):
             ("clear", Bridge.clear, _ORDER_TIMEOUT),
             ("retract", Bridge.retract, _RETRACT_TIMEOUT),
         ):
-            self.create_service(Trigger, f"/probe/{name}", self._served(name, order, timeout), callback_group=group)
+            self.create_service(Trigger, f"/probe/{name}", beside(self, self._served(name, order, timeout)))
         # On the steady clock: with use_sim_time only the stamps follow /clock.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(_STATE_PERIOD, self._publish, MutuallyExclusiveCallbackGroup(), steady)
-        self.create_timer(_LOOK_PERIOD, self._report, MutuallyExclusiveCallbackGroup(), steady)
+        self.create_timer(_STATE_PERIOD, self._publish, clock=steady)
+        self.create_timer(_LOOK_PERIOD, self._report, clock=steady)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the bridge."""
@@ -352,7 +351,7 @@ def make() -> BridgeNode:
 
 def main() -> None:
     """Run the node."""
-    leave(run(make, threads=8))
+    leave(run(make))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import rclpy
-from rclpy.executors import MultiThreadedExecutor
+from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 
 from iiwa_bridge.errors import IiwaBridgeError
@@ -28,12 +28,13 @@ class RunningNode(Protocol):
         ...
 
 
-def run(make: Callable[[], Node], threads: int) -> int:
+def run(make: Callable[[], Node]) -> int:
     """Spin a node until it has finished or a signal comes; returns the exit status.
+
+    By the events executor, which has one thread; a callback that waits is made by ``beside``.
 
     Args:
         make: makes the node, which satisfies RunningNode; its IiwaBridgeError is the user's to mend: one line, 1.
-        threads: of the executor.
     """
     interrupt_once()
     rclpy.init()
@@ -42,7 +43,7 @@ def run(make: Callable[[], Node], threads: int) -> int:
     try:
         with until_shutdown():
             node = make()
-            executor = MultiThreadedExecutor(threads)
+            executor = EventsExecutor()
             executor.add_node(node)
             while rclpy.ok() and not node.finished:
                 executor.spin_once(timeout_sec=0.1)

@@ -5,7 +5,6 @@ import time
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from us_nav_interfaces.msg import ProbeState
@@ -41,8 +40,8 @@ class SimulationNode(Node):
         # On the steady clock: with use_sim_time only the stamps follow /clock.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_LOOK, self._look, clock=steady)
-        self.create_timer(_PERIOD, self._tell, MutuallyExclusiveCallbackGroup(), steady)
-        self.create_timer(1.0, self._report, MutuallyExclusiveCallbackGroup(), steady)
+        self.create_timer(_PERIOD, self._tell, clock=steady)
+        self.create_timer(1.0, self._report, clock=steady)
         self._before = time.monotonic(), 0.0
         self._robot: SimulatedRobot | None = SimulatedRobot(self.config)
         host, port = self.config.client
@@ -91,7 +90,7 @@ class SimulationNode(Node):
 def main() -> None:
     """Run the node."""
     print(claim_processor(CONTROLLER), flush=True)
-    leave(run(SimulationNode, threads=2))
+    leave(run(SimulationNode))
 
 
 if __name__ == "__main__":

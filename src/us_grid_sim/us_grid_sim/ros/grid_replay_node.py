@@ -1,7 +1,6 @@
 """Replays a grid data set as if it were a patient: serves the frames of the bin and answers /probe/step."""
 
 import math
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.action import ActionServer
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image
@@ -96,21 +94,18 @@ class GridReplayNode(Node):
         super().__init__("grid_replay")
         self.config = self._declare()
         self._source = self.config.make_source()
-        self._lock = threading.Lock()
         self._steps = 0
         self._images = self.create_publisher(Image, "/us/image_raw", OFFERED_IMAGE_QOS)
         self._infos = self.create_publisher(UltrasoundInfo, "/us/image_info", LATCHED_QOS)
         self._states = self.create_publisher(ProbeState, "/probe/state", LATCHED_QOS)
         self._infos.publish(info_message(self._source.info, self._now()))
         TargetBinsPublisher(self).publish(self._source.subject.name, self.config.goals(self._source.subject))
-        group = MutuallyExclusiveCallbackGroup()
         # On the steady clock: with use_sim_time only the stamps follow /clock.
-        steady, group = Clock(clock_type=ClockType.STEADY_TIME), MutuallyExclusiveCallbackGroup()
-        self._timer = self.create_timer(1.0 / self.config.rate, self._publish, group, steady)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0 / self.config.rate, self._publish, clock=steady)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(1.0, self._report, MutuallyExclusiveCallbackGroup(), steady)
-        steps = MutuallyExclusiveCallbackGroup()
-        self._server = ActionServer(self, StepProbe, "/probe/step", self._step, callback_group=steps)
+        self.create_timer(1.0, self._report, clock=steady)
+        self._server = ActionServer(self, StepProbe, "/probe/step", self._step)
         self.get_logger().info(f"{self._source.info.detail}, bin {self.config.start}, {self.config.rate:g} frames/s")
 
     def _declare(self) -> GridReplayConfig:
@@ -129,16 +124,14 @@ class GridReplayNode(Node):
         return self.get_clock().now().nanoseconds
 
     def _publish(self) -> None:
-        with self._lock:
-            frame, stamp, steps = self._source.read(), self._now(), self._steps
+        frame, stamp = self._source.read(), self._now()
         assert frame.pose is not None
-        self._states.publish(tracked_state(frame.pose, "patient", stamp, steps))
+        self._states.publish(tracked_state(frame.pose, "patient", stamp, self._steps))
         self._images.publish(image_message(frame.pixels, stamp))
 
     def _report(self) -> None:
-        with self._lock:
-            place, steps = self._source.position, self._steps
-        values = {"bin": f"{place.row},{place.column}", "steps": steps, "rate": self.config.rate}
+        place = self._source.position
+        values = {"bin": f"{place.row},{place.column}", "steps": self._steps, "rate": self.config.rate}
         self._diagnostics.publish(health("grid_replay", self._source.subject.name, "replaying", values, self._now()))
 
     def _step(self, handle: Any) -> StepProbe.Result:
@@ -149,12 +142,11 @@ class GridReplayNode(Node):
             handle.abort()
             return result
         try:
-            with self._lock:
-                position, result.reason = stepped(self._source.position, goal.dx, goal.dy)
-                self._source.move_to(position)
-                self._steps += 1
-                # Stamped under the lock: a frame stamped later shows the new bin.
-                result.pose.header.stamp = time_message(self._now())
+            position, result.reason = stepped(self._source.position, goal.dx, goal.dy)
+            self._source.move_to(position)
+            self._steps += 1
+            # On the executor's one thread: a frame stamped later shows the new bin.
+            result.pose.header.stamp = time_message(self._now())
         except UsGridSimError as error:
             result.reason = str(error)
             handle.abort()

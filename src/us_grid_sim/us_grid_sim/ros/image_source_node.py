@@ -2,8 +2,6 @@
 
 import math
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from us_grid_sim.ros.image_outlet import ImageOutlet
@@ -51,9 +49,7 @@ class ImageSourceNode(Node):
             self.get_logger().info(f"phantom: subject {config.subject} of cohort {config.seed}")
         else:
             source = config.make_sequence(outlet.now())
-            player = sequence = SequencePlayer(config, source, self._supervisor, outlet)
-            group, steady = MutuallyExclusiveCallbackGroup(), Clock(clock_type=ClockType.STEADY_TIME)
-            self.create_timer(sequence.period, sequence.play, group, steady)
+            player = SequencePlayer(config, source, self._supervisor, outlet)
             self.get_logger().info(f"{source.info.source}: {source.info.detail}")
         return player
 

@@ -5,7 +5,6 @@ import threading
 
 import numpy as np
 import numpy.typing as npt
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from scipy.spatial.transform import Rotation
@@ -76,7 +75,7 @@ class PhantomPlayer:
         self._judge = threading.Thread(target=self._publish_goals, name="goal bins", daemon=True)
         node.create_subscription(ProbeState, TRUE_PROBE, self._follow, 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        node.create_timer(1.0 / config.rate, self._ask, MutuallyExclusiveCallbackGroup(), steady)
+        node.create_timer(1.0 / config.rate, self._ask, clock=steady)
 
     def _follow(self, state: ProbeState) -> None:
         """Look from where the plant's probe is."""

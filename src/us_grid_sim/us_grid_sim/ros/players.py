@@ -3,10 +3,12 @@
 import sys
 import threading
 import time
+import traceback
 from typing import Protocol
 
+from us_grid_sim.errors import SourceError, UsGridSimError
 from us_grid_sim.ros.image_outlet import ImageOutlet
-from us_grid_sim.sources.base import Frame, FrameSource
+from us_grid_sim.sources.base import FrameSource
 from us_grid_sim.sources.config import ImageSourceConfig
 from us_grid_sim.sources.reader import LiveReader
 from us_grid_sim.sources.supervision import Supervisor
@@ -16,6 +18,8 @@ _LINGER = 1.0
 _SETTLE = 0.5
 """From the last subscriber's coming to the first frame: one that we see may not see us yet, and as a sensor-data
 subscriber would miss what goes out before [s]."""
+_LOOK = 0.02
+"""Between two looks whether the subscribers are there [s]."""
 _WAIT = 0.2
 """Longest wait for a device's frame before a look whether the node ends [s]."""
 
@@ -51,57 +55,70 @@ class SequencePlayer:
     ) -> None:
         self.finished, self.exit_code = False, 0
         self._config, self._source, self._supervisor, self._outlet = config, source, supervisor, outlet
-        self._created = time.monotonic()
-        self._due = self._ends_at = 0.0
-        self._begins_at: float | None = None
-        self._first_stamp: int | None = None
+        self._closing = threading.Event()
         outlet.describe(source.info)
         supervisor.opened()
-        self._next = source.read()
-        if self._next is not None and self._next.pose is not None:
+        self._first = source.read()
+        if self._first is not None and self._first.pose is not None:
             outlet.track()
+        # A thread of its own keeps the pace better than a timer among the node's callbacks.
+        self._thread = threading.Thread(target=self._run, name="frame publisher", daemon=True)
+        self._thread.start()
 
-    @property
-    def period(self) -> float:
-        """Between two calls of ``play`` [s]."""
-        return 1.0 / self._config.rate if self._config.rate > 0 else 0.002
+    def _run(self) -> None:
+        """Play, and end the node whatever becomes of it."""
+        try:
+            self._play()
+        except UsGridSimError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            self.exit_code = 1
+        except Exception:
+            traceback.print_exc()
+            self.exit_code = 1
+        finally:
+            self.finished = True
 
-    def play(self) -> None:
-        """Publish the next frame when its time has come."""
-        now = time.monotonic()
-        if self._next is None:
-            self._ends_at = self._ends_at or now + _LINGER
-            self.finished = now >= self._ends_at
-        elif self._first_stamp is not None or self._may_begin(now):
-            self._play(self._next, now)
-
-    def _play(self, frame: Frame, now: float) -> None:
-        stamp = frame.stamp_ns if frame.stamp_ns is not None else self._outlet.now()
-        if self._first_stamp is None:
-            self._first_stamp, self._due = stamp, now
-        if self._config.rate <= 0 and now < self._due + (stamp - self._first_stamp) * 1e-9:
+    def _play(self) -> None:
+        if not self._subscribed():
             return
-        self._outlet.show(frame, stamp)
-        self._supervisor.delivered()
-        self._next = self._source.read()
-        if self._next is None:
-            self._supervisor.finished()
+        pace = 1.0 / self._config.rate if self._config.rate > 0 else None
+        frame, due, before = self._first, time.monotonic(), None
+        while frame is not None:
+            # A sequence knows when its frames were captured.
+            assert frame.stamp_ns is not None
+            due += pace or (0.0 if before is None else (frame.stamp_ns - before) * 1e-9)
+            before = frame.stamp_ns
+            if self._closing.wait(due - time.monotonic()):
+                return
+            self._outlet.show(frame, frame.stamp_ns)
+            self._supervisor.delivered()
+            frame = self._source.read()
+        self._supervisor.finished()
+        self._closing.wait(_LINGER)
 
-    def _may_begin(self, now: float) -> bool:
-        """Whether enough subscribers are there, and settled; ends the node where they do not come."""
-        here, wanted = self._outlet.subscribers, self._config.wait_for_subscribers
-        if here >= wanted:
-            self._begins_at = self._begins_at or now + _SETTLE
-            return now >= self._begins_at
-        self._begins_at = None
-        if now - self._created > self._config.wait_timeout:
-            message = f"{here} of {wanted} subscribers on /us/image_raw after {self._config.wait_timeout:g} s"
-            print(f"error: {message}; start them, or lower wait_for_subscribers", file=sys.stderr, flush=True)
-            self.finished, self.exit_code = True, 1
-        return False
+    def _subscribed(self) -> bool:
+        """Wait until enough subscribers are there, and settled.
+
+        Raises:
+            SourceError: they do not come.
+        """
+        wanted, created, settled = self._config.wait_for_subscribers, time.monotonic(), 0.0
+        while (now := time.monotonic()) < settled or not settled:
+            here = self._outlet.subscribers
+            settled = 0.0 if here < wanted else settled or now + _SETTLE
+            if here < wanted and now - created > self._config.wait_timeout:
+                raise SourceError(
+                    f"{here} of {wanted} subscribers on /us/image_raw after {self._config.wait_timeout:g} s; start "
+                    "them, or lower wait_for_subscribers"
+                )
+            if self._closing.wait(_LOOK):
+                return False
+        return True
 
     def close(self) -> None:
-        """Let go of the sequence."""
+        """End the thread and let go of the sequence."""
+        self._closing.set()
+        self._thread.join(_WAIT * 2)
         self._source.close()
 
 

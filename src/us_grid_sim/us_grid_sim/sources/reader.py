@@ -104,9 +104,11 @@ class LiveReader:
                 self.supervisor.opened()
                 self._read_until_overdue()
                 pause = self.supervisor.given_up()
-            except SourceError as error:
-                pause = self.supervisor.failed(str(error))
-                self._say(str(error))
+            except Exception as error:
+                # Of whatever kind: a driver's own error is no reason to give the device up.
+                reason = str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"
+                pause = self.supervisor.failed(reason)
+                self._say(reason)
             finally:
                 self._device.close()
             self._closing.wait(pause)

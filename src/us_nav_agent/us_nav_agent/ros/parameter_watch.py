@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rcl_interfaces.srv import GetParameters, ListParameters
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 
@@ -20,11 +20,11 @@ _PATIENCE = 5.0
 class _Question:
     """What goes on with one node: its two clients, when it was asked, and whether it has answered."""
 
-    def __init__(self, node: Node, name: str, group: ReentrantCallbackGroup) -> None:
+    def __init__(self, node: Node, name: str) -> None:
         self.name = name
         self._node = node
-        self.list = node.create_client(ListParameters, f"{name}/list_parameters", callback_group=group)
-        self.get = node.create_client(GetParameters, f"{name}/get_parameters", callback_group=group)
+        self.list = node.create_client(ListParameters, f"{name}/list_parameters")
+        self.get = node.create_client(GetParameters, f"{name}/get_parameters")
         self.asked: float | None = None
         self.answered = True
 
@@ -47,14 +47,14 @@ class ParameterWatch:
 
     Args:
         node: asks.
-        tell: called with a node's full name and its parameters by name, of any thread of the executor.
+        tell: called with a node's full name and its parameters by name.
     """
 
     def __init__(self, node: Node, tell: Callable[[str, dict[str, Any]], None]) -> None:
         self._node, self._tell = node, tell
-        self._group = ReentrantCallbackGroup()
         self._questions: dict[str, _Question] = {}
-        node.create_timer(_LOOK, self._look)
+        # On the steady clock: with use_sim_time the node's stands still where nobody publishes /clock.
+        node.create_timer(_LOOK, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _look(self) -> None:
         names = {f"{space.rstrip('/')}/{name}" for name, space in self._node.get_node_names_and_namespaces()}
@@ -62,7 +62,7 @@ class ParameterWatch:
         for gone in self._questions.keys() - names:
             self._questions.pop(gone).close()
         for new in names - self._questions.keys():
-            self._questions[new] = _Question(self._node, new, self._group)
+            self._questions[new] = _Question(self._node, new)
         now = time.monotonic()
         for question in self._questions.values():
             if question.due(now) and question.list.service_is_ready() and question.get.service_is_ready():

@@ -1,7 +1,6 @@
 """The policy node: decides on frames, and steers the probe by /probe/step until the target is in view."""
 
 import queue
-import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import Image
 from us_grid_sim.errors import FrameError, UsGridSimError
+from us_grid_sim.ros.beside import beside
 from us_grid_sim.ros.conversions import IMAGE_QOS, LATCHED_QOS, frame_of, nanoseconds
 from us_grid_sim.ros.running import run
 from us_grid_sim.ros.shutdown import leave
@@ -67,7 +66,6 @@ class PolicyNode(LifecycleNode):
         self._policy: Policy | None = None
         self._active = False
         self._events: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
-        self._run_lock = threading.Lock()
         self._navigating = False
         self._pose: PoseStamped | None = None
         self._counts = {"frames": 0, "decisions": 0, "runs": 0}
@@ -103,24 +101,21 @@ class PolicyNode(LifecycleNode):
 
     def _open(self) -> None:
         """Topics and actions; they do nothing until the node is active."""
-        # Decisions and runs may take a while: each in a group of its own, so that frames keep coming in.
         self._decisions = self.create_publisher(NavDecision, "/us_nav/decision", LATCHED_QOS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._frame_group, states = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
         self._images: Any = None
-        self.create_subscription(ProbeState, "/probe/state", self._on_state, 10, callback_group=states)
-        self._stepper = ActionClient(self, StepProbe, "/probe/step", callback_group=ReentrantCallbackGroup())
+        self.create_subscription(ProbeState, "/probe/state", self._on_state, 10)
+        self._stepper = ActionClient(self, StepProbe, "/probe/step")
         self._server = ActionServer(
             self,
             NavigateToTarget,
             "/us_nav/navigate",
-            execute_callback=self._navigate,
+            execute_callback=beside(self, self._navigate),  # frames keep coming in
             goal_callback=self._on_goal,
             cancel_callback=self._on_cancel,
-            callback_group=ReentrantCallbackGroup(),
         )
         # On the steady clock: with use_sim_time only the stamps follow /clock.
-        self.create_timer(1.0, self._report, MutuallyExclusiveCallbackGroup(), Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _start(self) -> None:
         if self.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
@@ -144,8 +139,7 @@ class PolicyNode(LifecycleNode):
         self._policy.reset()
         self._active = True
         # Not before: a sequence begins when it sees its subscribers; while inactive its first frames would be let pass.
-        group = self._frame_group
-        self._images = self.create_subscription(Image, "/us/image_raw", self._on_image, IMAGE_QOS, callback_group=group)
+        self._images = self.create_subscription(Image, "/us/image_raw", self._on_image, IMAGE_QOS)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -171,9 +165,8 @@ class PolicyNode(LifecycleNode):
         if not self.config.monitor or self._policy is None:
             return
         try:
-            with self._run_lock:
-                step = self._policy.decisions
-                decision = self._policy.act(frame_of(image))
+            step = self._policy.decisions
+            decision = self._policy.act(frame_of(image))
         except FrameError as error:
             self._complain(str(error))
             return
@@ -202,6 +195,10 @@ class PolicyNode(LifecycleNode):
         if self._navigating:
             self._complain("a goal came while a run is under way; cancel that first")
             return GoalResponse.REJECT
+        # From here on, for frames and goals come on the executor's thread: the run's own has the policy to itself.
+        while not self._events.empty():
+            self._events.get()
+        self._navigating = True
         return GoalResponse.ACCEPT
 
     def _on_cancel(self, handle: Any) -> CancelResponse:
@@ -209,17 +206,13 @@ class PolicyNode(LifecycleNode):
         return CancelResponse.ACCEPT
 
     def _navigate(self, handle: Any) -> NavigateToTarget.Result:
-        with self._run_lock:
-            while not self._events.empty():
-                self._events.get()
-            self._navigating = True
-            self._counts["runs"] += 1
-            self._target = handle.request.target
-            self._report()  # a short run may be over before the timer comes: a bag is to know its target
-            try:
-                end = self._run(handle)
-            finally:
-                self._navigating = False
+        self._counts["runs"] += 1
+        self._target = handle.request.target
+        self._report()  # a short run may be over before the timer comes: a bag is to know its target
+        try:
+            end = self._run(handle)
+        finally:
+            self._navigating = False
         self.get_logger().info(f"run ended after {end.steps} steps: {end.reason}")
         if handle.is_cancel_requested:
             handle.canceled()

@@ -1,7 +1,6 @@
 """Records a graph into a bag, copy-free: messages are written as they came over the wire."""
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +55,6 @@ class RecorderNode(Node):
         self.finished = False
         self.exit_code = 0
         self.config = self._declare()
-        self._lock = threading.Lock()
         self._model = ""
         self._told_first: dict[str, dict[str, Any]] = {}
         self._told_last: dict[str, dict[str, Any]] = {}
@@ -87,15 +85,14 @@ class RecorderNode(Node):
         def keep(data: bytes) -> None:
             # Of the system and not of the node: with use_sim_time that one stands still where nobody publishes /clock.
             now = time.time_ns()
-            with self._lock:
-                if self.finished:
-                    return
-                try:
-                    self._writer.write(topic, now, data)
-                    if topic == DECISION_TOPIC and not self._model:
-                        self._name_model(data)
-                except BagError as error:
-                    self._fail(error)
+            if self.finished:
+                return
+            try:
+                self._writer.write(topic, now, data)
+                if topic == DECISION_TOPIC and not self._model:
+                    self._name_model(data)
+            except BagError as error:
+                self._fail(error)
 
         return keep
 
@@ -107,16 +104,15 @@ class RecorderNode(Node):
 
     def _on_parameters(self, node: str, values: dict[str, Any]) -> None:
         """A node has told its parameters: the first time as they are at the start, the last as they are at the end."""
-        with self._lock:
-            if self.finished or self._told_last.get(node) == values:
-                return
-            self._told_first.setdefault(node, values)
-            self._told_last[node] = values
-            content = {PARAMETERS: self._told_first, PARAMETERS_AT_END: self._told_last}
-            try:
-                self._writer.describe({key: parameter_text(value) for key, value in content.items()})
-            except BagError as error:
-                self._fail(error)
+        if self.finished or self._told_last.get(node) == values:
+            return
+        self._told_first.setdefault(node, values)
+        self._told_last[node] = values
+        content = {PARAMETERS: self._told_first, PARAMETERS_AT_END: self._told_last}
+        try:
+            self._writer.describe({key: parameter_text(value) for key, value in content.items()})
+        except BagError as error:
+            self._fail(error)
 
     def _fail(self, error: BagError) -> None:
         print(f"error: {error}", file=sys.stderr, flush=True)
@@ -124,12 +120,11 @@ class RecorderNode(Node):
 
     def close(self) -> None:
         """Close the bag."""
-        with self._lock:
-            self.finished = True
-            try:
-                self._writer.close()
-            except BagError as error:
-                self._fail(error)
+        self.finished = True
+        try:
+            self._writer.close()
+        except BagError as error:
+            self._fail(error)
         # Not by the logger: after a signal it can no longer publish.
         print(f"{self._writer.messages} messages in {self.config.bag}", flush=True)
 
@@ -137,7 +132,7 @@ class RecorderNode(Node):
 def record(parameters: Mapping[str, Any]) -> int:
     """Run the node with these parameters until a signal comes; the exit status."""
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-    return run(lambda: RecorderNode(overrides), (UsNavAgentError, UsGridSimError), threads=2)
+    return run(lambda: RecorderNode(overrides), (UsNavAgentError, UsGridSimError))
 
 
 def main() -> None:
