@@ -41,7 +41,7 @@ def test_a_plant_that_is_not_installed_is_one_line(
     ros_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     arguments(monkeypatch, "-p", "plant:=ideal")
-    assert run(SimulationNode, threads=2) == 1
+    assert run(SimulationNode) == 1
     assert 'error: no simulated arm "ideal"; installed are mock, pybullet\n' in capfd.readouterr().err
 
 
@@ -58,7 +58,7 @@ def test_a_robot_that_fails_ends_the_node_with_the_reason(
 
     arguments(monkeypatch)
     monkeypatch.setattr(simulated_robot, "make_arm", make)
-    assert run(SimulationNode, threads=2) == 1
+    assert run(SimulationNode) == 1
     assert "error: the simulated robot has failed: the arm has run away\n" in capfd.readouterr().err
 
 

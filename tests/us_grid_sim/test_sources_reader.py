@@ -110,6 +110,16 @@ def test_a_device_that_goes_is_opened_again_and_the_reason_is_said_once(read: Ca
     assert reading.state is State.RUNNING
 
 
+def test_an_error_of_a_driver_that_nobody_foresaw_is_told_and_the_device_opened_again(
+    read: Callable[..., Reading],
+) -> None:
+    device = Scripted(1, OSError("no such ioctl"), 2)
+    reading = read(device)
+    until(lambda: reading.supervisor.status().frames == 2, "the second frame")
+    assert reading.log == ["OSError: no such ioctl"]
+    assert (device.opened, reading.state) == (2, State.RUNNING)
+
+
 def test_frames_of_the_wrong_size_are_told_and_the_next_good_one_is_taken(read: Callable[..., Reading]) -> None:
     wrong = FrameError("image is 640x480; expected 800x600")
     device = Scripted(wrong, wrong, 7)

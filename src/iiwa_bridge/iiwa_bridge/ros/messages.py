@@ -1,5 +1,6 @@
 """What the bridge knows, as messages: state of the probe, joints, wrench, diagnostics, frames."""
 
+import array
 import math
 
 import numpy as np
@@ -57,7 +58,7 @@ def wrench_state(status: BridgeStatus, stamp: Time) -> WrenchStamped:
 
 def joint_state(position: Array, stamp: Time) -> JointState:
     """Joints (7,) [rad]."""
-    message = JointState(name=list(JOINT_NAMES), position=[float(angle) for angle in position])
+    message = JointState(name=list(JOINT_NAMES), position=array.array("d", position.tobytes()))
     message.header.stamp = stamp
     return message
 

@@ -1,5 +1,8 @@
 """Between decisions and their message."""
 
+import array
+
+import numpy as np
 from std_msgs.msg import Header
 from us_nav_interfaces.msg import NavDecision
 
@@ -14,7 +17,7 @@ def decision_message(
         header=header,
         step=step,
         action=int(decision.action),
-        q_values=[float(value) for value in decision.q_values],
+        q_values=array.array("f", np.asarray(decision.q_values, np.float32).tobytes()),
         state_value=decision.state_value,
         stop_probability=decision.stop_probability,
         confidence=decision.confidence,
