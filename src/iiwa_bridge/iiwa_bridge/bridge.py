@@ -84,7 +84,7 @@ class _Served:
         for content in self._door.orders():
             self._loop.take(pickle.loads(content))
         command = self._loop(state)
-        self._door.report(pickle.dumps(self._loop.report))
+        self._door.report(self._loop.report)
         return command
 
 
@@ -182,7 +182,7 @@ class Bridge:
         said = self._process.read()
         assert said is not None and said.status is not None, "the process is ready when its parent has started it"
         client, state = said.status, said.status.state
-        report: LoopReport | None = pickle.loads(said.content) if said.content else None
+        report: LoopReport | None = said.content
         failure = said.failure
         if not failure and not self._process.running:
             failure = "the client's process has ended"

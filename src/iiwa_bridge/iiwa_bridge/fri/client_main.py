@@ -5,11 +5,13 @@ Nothing of the parent holds it up. Its garbage collector is off, so the motion h
 
 import ctypes
 import gc
+import math
 import os
 import pickle
 import socket
 import sys
 from collections import deque
+from typing import Any
 
 from iiwa_bridge.fri.client import ClientConfig, ClientStatus, run_client
 from iiwa_bridge.fri.client_process import MAX_ORDER, ClientReport, MakeRespond
@@ -18,6 +20,9 @@ from iiwa_bridge.realtime import CLIENT, claim_processor
 
 _LOCK_CURRENT = 1
 """MCL_CURRENT alone: with MCL_FUTURE an allocation beyond the limit of locked memory would fail."""
+_NEWS = 0.018
+"""The status is written when the last one is older [s]: pickling takes long beside a cycle, and the parent looks
+some thirty times a second."""
 
 
 class _Parent:
@@ -28,9 +33,10 @@ class _Parent:
         self._socket.setblocking(False)
         self._orders: deque[bytes] = deque()
         self._gone = False
-        self._content = b""
+        self._content: Any = None
         self._setup: tuple[str, ...] = ()
         self._status: ClientStatus | None = None
+        self._written = -math.inf
 
     def settle(self) -> None:
         """Give the process what timing the machine allows, and keep what came of it."""
@@ -41,7 +47,7 @@ class _Parent:
         self._orders.clear()
         return orders
 
-    def report(self, content: bytes) -> None:
+    def report(self, content: Any) -> None:
         self._content = content
 
     def stopped(self) -> bool:
@@ -59,7 +65,9 @@ class _Parent:
 
     def publish(self, status: ClientStatus) -> None:
         self._status = status
-        self._write("")
+        if status.time - self._written > _NEWS:
+            self._written = status.time
+            self._write("")
 
     def fail(self, failure: str) -> None:
         self._write(failure)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from iiwa_bridge.fri.client import ClientConfig, ClientStatus
 from iiwa_bridge.fri.client_session import Respond
@@ -30,8 +30,11 @@ class Door(Protocol):
         """What the parent sent since the last call, oldest first."""
         ...
 
-    def report(self, content: bytes) -> None:
-        """Put something beside the status, for the parent to read; it stays there until the next."""
+    def report(self, content: Any) -> None:
+        """Put something beside the status, for the parent to read; it stays there until the next.
+
+        It is pickled after the answer, so it must not change any more.
+        """
         ...
 
 
@@ -45,13 +48,13 @@ class ClientReport:
 
     Attributes:
         status: of the client; None before its loop began.
-        content: of the last ``Door.report``.
+        content: of the last ``Door.report``; None before the first.
         setup: what the process tried for its timing and what came of it, a line each.
         failure: why the loop ended; empty while it runs, and where it was told to end.
     """
 
     status: ClientStatus | None
-    content: bytes
+    content: Any
     setup: tuple[str, ...]
     failure: str
 

@@ -235,9 +235,11 @@ def _finite(value: float, name: str) -> float:
 def _vector(values: Any, length: int, name: str) -> Array:
     if len(values) != length:
         raise FriMessageError(f"{name} of {len(values)} numbers; expected {length}")
-    if not all(map(math.isfinite, values)):
-        raise NotFiniteError(f"{name} of {list(values)}; expected finite numbers")
-    return np.array(values, dtype=np.float64)
+    # A list first: numpy takes the numbers of protobuf's own container one by one.
+    numbers = values[:]
+    if not all(map(math.isfinite, numbers)):
+        raise NotFiniteError(f"{name} of {numbers}; expected finite numbers")
+    return np.array(numbers, dtype=np.float64)
 
 
 def _set(field: Any, values: Array, length: int, name: str) -> None:

@@ -19,13 +19,9 @@ import numpy.typing as npt
 
 from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.kinematics.errors import KinematicsError
+from iiwa_bridge.kinematics.programme import box, split, towards, within
 
 Array = npt.NDArray[np.float64]
-
-_FLAT = 1e-9
-"""Share of a joint in the self motion below which it has none."""
-_STILL = 1e-9
-"""Speed [rad/s] below which nothing is moved; as little as that a joint is held back without slowing the probe."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +94,7 @@ class DifferentialInverse:
         self._posture = posture.copy()
         self._lower = arm.limits.lower + self._config.margin
         self._upper = arm.limits.upper - self._config.margin
+        self._fastest = self._config.speed_share * arm.limits.velocity
         if not ((posture >= self._lower) & (posture <= self._upper)).all():
             raise KinematicsError(
                 f"posture {np.rad2deg(posture).round(1)} degrees is beyond the joint limits less "
@@ -114,63 +111,13 @@ class DifferentialInverse:
         Raises:
             KinematicsError: joint position, twist or period are not finite, or the period is not above 0.
         """
-        if not (np.isfinite(q).all() and np.isfinite(twist).all() and math.isfinite(period) and period > 0.0):
+        if not (all(map(math.isfinite, [*q.tolist(), *twist.tolist(), period])) and period > 0.0):
             raise KinematicsError(
                 f"step from {q} rad with twist {twist} for {period} s; expected finite numbers, the period above 0"
             )
-        lower, upper = self._box(q, period)
-        task, free, smallest = self._split(q, twist)
-        scale, along = _largest_scale(task, free, lower, upper, self._towards_posture(q, free))
-        # What leaves the box here is rounding, or below _STILL.
-        velocity = np.minimum(np.maximum(scale * task + along * free, lower), upper)
-        return JointStep(period * velocity, scale, smallest)
-
-    def _box(self, q: Array, period: float) -> tuple[Array, Array]:
-        """Least and greatest joint velocity (7,) [rad/s]; standing still is always in between."""
         config = self._config
-        fastest = config.speed_share * self._arm.limits.velocity
-        share = min(config.damper, 1.0 / period)
-        upper = np.minimum(np.maximum(share * (self._upper - q), 0.0), fastest)
-        return -np.minimum(np.maximum(share * (q - self._lower), 0.0), fastest), upper
-
-    def _towards_posture(self, q: Array, free: Array) -> float:
-        """The speed along n that the posture asks for [rad/s]."""
-        config = self._config
-        wanted = config.posture_gain * float(free @ (self._posture - q))
-        return min(max(wanted, -config.posture_speed), config.posture_speed)
-
-    def _split(self, q: Array, twist: Array) -> tuple[Array, Array, float]:
-        """J# v (7,), n (7,) and the smallest singular value.
-
-        Numerical filtering (Maciejewski and Klein 1988; the damping as in Chiaverini 1997): a singular value s
-        below ``singular`` is inverted as s / (s^2 + damping^2 (1 - (s / singular)^2)), the others exactly.
-        """
-        left, values, right = np.linalg.svd(self._arm.jacobian(q))
-        config = self._config
-        short = np.maximum(0.0, 1.0 - (values / config.singular) ** 2)
-        inverted = values / (values**2 + config.damping**2 * short)
-        return right[:6].T @ (inverted * (left.T @ twist)), right[6], float(values[-1])
-
-
-def _largest_scale(task: Array, free: Array, lower: Array, upper: Array, wanted: float) -> tuple[float, float]:
-    """The largest s in [0, 1] for which some r has lower <= s task + r free <= upper, and the r nearest to ``wanted``.
-
-    Fourier-Motzkin elimination of r: joint i holds r in [l_i - s c_i, u_i - s c_i] with c_i = task_i / free_i. These
-    intervals meet as long as l_i - s c_i <= u_j - s c_j for all i and j. The box holds 0, so s = 0 is always allowed.
-    """
-    # Plain numbers: with seven joints numpy's calls take longer than what they compute.
-    scale = 1.0
-    intervals = []
-    for speed, share, least, greatest in zip(task.tolist(), free.tolist(), lower.tolist(), upper.tolist(), strict=True):
-        if abs(share) > _FLAT:
-            ends = least / share, greatest / share
-            intervals.append((min(ends), max(ends), speed / share))
-        elif abs(speed) > _STILL:
-            scale = min(scale, max(greatest / speed, least / speed))
-    for low, _, slope in intervals:
-        for _, high, other in intervals:
-            if other - slope > _STILL:
-                scale = min(scale, (high - low) / (other - slope))
-    low = max(low - scale * slope for low, _, slope in intervals)
-    high = min(high - scale * slope for _, high, slope in intervals)
-    return scale, min(max(wanted, low), high)
+        task, free, smallest = split(self._arm.jacobian(q), twist, config.singular, config.damping)
+        lower, upper = box(q, self._lower, self._upper, self._fastest, min(config.damper, 1.0 / period))
+        wanted = towards(q, self._posture, free, config.posture_gain, config.posture_speed)
+        motion, scale = within(task, free, lower, upper, wanted, period)
+        return JointStep(motion, scale, smallest)
