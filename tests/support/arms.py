@@ -69,13 +69,10 @@ class GantryModel:
     def __init__(self, probe_mass: float = CARRIAGES[2]) -> None:
         self.carried = np.cumsum([probe_mass, CARRIAGES[1], CARRIAGES[0]])[::-1]
 
-    def pose(self, q: Array) -> Array:
+    def look(self, q: Array) -> tuple[Array, Array]:
         tool = DOWN.copy()
         tool[:3, 3] = q
-        return tool
-
-    def jacobian(self, q: Array) -> Array:
-        return np.vstack([DOWN[:3, :3], np.zeros((3, 3))])
+        return tool, np.vstack([DOWN[:3, :3], np.zeros((3, 3))])
 
     def mass_matrix(self, q: Array) -> Array:
         return np.diag(self.carried)

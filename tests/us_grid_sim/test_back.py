@@ -13,9 +13,10 @@ from support.arms import DOWN, ball, lying, plane
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.phantom.record import sample_subject
 from us_grid_sim.phantom.subject import Phantom, build_phantom, contact_force, indentation
-from us_grid_sim.world.contact import ROUNDING, Contact, ContactLaw, Tool
+from us_grid_sim.world.contact import Contact, ContactLaw, Tool
 from us_grid_sim.world.motion import Breathing, Motion, Movement, sample_motion
 from us_grid_sim.world.skin import SOFTEST, STIFFEST, Patient, Skin
+from us_grid_sim.world.touch import ROUNDING
 from us_grid_sim.world.vectors import rows_of
 
 Array = npt.NDArray[np.float64]

@@ -6,21 +6,20 @@ import numpy as np
 
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState, Array, check_speed, checked, ticks_of
+from us_grid_sim.world.compiled import MATRIX, VECTOR, compiled
 from us_grid_sim.world.contact import NOTHING, Contact, ContactLaw, Tool
 from us_grid_sim.world.skin import Patient
-from us_grid_sim.world.vectors import rotated, rows_of, transposed
+from us_grid_sim.world.vectors import Matrix, Vector
+
+_ROW = "f8[::1]"
 
 
 class ArmModel(Protocol):
     """Kinematics and dynamics of an arm of n joints; ``iiwa_bridge.kinematics.arm.Arm`` is one."""
 
-    def pose(self, q: Array, /) -> Array:
-        """Pose (4, 4) of ``us_probe`` in ``world`` [m] at a joint position (n,) [rad]."""
-        ...
-
-    def jacobian(self, q: Array, /) -> Array:
-        """From joint velocity to the velocity of ``us_probe``'s origin and its angular velocity (6, n), both along the
-        axes of ``us_probe``.
+    def look(self, q: Array, /) -> tuple[Array, Array]:
+        """Pose (4, 4) of ``us_probe`` in ``world`` [m] at a joint position (n,) [rad], and its Jacobian (6, n): from
+        joint velocity to the velocity of its origin and its angular velocity, both along its own axes.
         """
         ...
 
@@ -31,6 +30,54 @@ class ArmModel(Protocol):
     def gravity(self, q: Array, /) -> Array:
         """Torque (n,) that holds the arm against gravity [N m]."""
         ...
+
+
+@compiled(f"Tuple(({_ROW}, {_ROW}))(f8[:, ::1], {_ROW}, {_ROW}, {_ROW}, {_ROW}, {_ROW})")
+def _moved(
+    agility: Array, position: Array, velocity: Array, applied: Array, gravity: Array, contact: Array
+) -> tuple[Array, Array]:
+    """Position and velocity (n,) a tick later, by TICK times the inverse mass matrix (n, n) and three torques (n,)."""
+    joints = len(position)
+    later, faster = np.empty(joints), velocity.copy()
+    for i in range(joints):
+        for j in range(joints):
+            faster[i] += agility[i, j] * (applied[j] - gravity[j] + contact[j] - JOINT_DAMPING * velocity[j])
+        later[i] = position[i] + TICK * faster[i]
+    return later, faster
+
+
+@compiled(f"Tuple(({VECTOR}, {MATRIX}, {VECTOR}, {VECTOR}))(f8[:, :], f8[:, :], {_ROW})")
+def _tool(pose: Array, jacobian: Array, velocity: Array) -> tuple[Vector, Matrix, Vector, Vector]:
+    """``contact.Tool`` of a pose (4, 4), a Jacobian (6, n) and a joint velocity (n,)."""
+    twist, motion = np.zeros(6), np.zeros(6)
+    for j in range(len(velocity)):
+        for i in range(6):
+            twist[i] += jacobian[i, j] * velocity[j]
+    for i in range(3):
+        for j in range(3):
+            motion[i] += pose[i, j] * twist[j]
+            motion[3 + i] += pose[i, j] * twist[3 + j]
+    rotation = (
+        (pose[0, 0], pose[0, 1], pose[0, 2]),
+        (pose[1, 0], pose[1, 1], pose[1, 2]),
+        (pose[2, 0], pose[2, 1], pose[2, 2]),
+    )
+    origin = pose[0, 3], pose[1, 3], pose[2, 3]
+    return origin, rotation, (motion[0], motion[1], motion[2]), (motion[3], motion[4], motion[5])
+
+
+@compiled(f"Tuple(({_ROW}, {_ROW}))(f8[:, :], f8[:, :], {VECTOR}, {VECTOR})")
+def _felt(pose: Array, jacobian: Array, force: Vector, torque: Vector) -> tuple[Array, Array]:
+    """The force on the patient (3,) in ``us_probe`` [N] and the joint torques (n,) [N m] of a ``contact.Touch``."""
+    wrench, joints = np.zeros(6), np.zeros(jacobian.shape[1])
+    for i in range(3):
+        for j in range(3):
+            wrench[i] += pose[j, i] * force[j]
+            wrench[3 + i] += pose[j, i] * torque[j]
+    for j in range(len(joints)):
+        for i in range(6):
+            joints[j] += jacobian[i, j] * wrench[i]
+    return -wrench[:3], joints
 
 
 class RigidArm:
@@ -56,9 +103,9 @@ class RigidArm:
     """
 
     def __init__(self, model: ArmModel, patient: Patient, law: ContactLaw | None = None, joints: int = 7) -> None:
-        self._model, self._joints, self._none = model, joints, np.zeros(joints)
+        self._model, self._joints = model, joints
         self._contact = Contact(patient, law if law is not None else ContactLaw())
-        self._to_patient = np.linalg.inv(patient.pose)
+        self._untouched = np.zeros(3), np.zeros(joints)
         self.reset(np.zeros(joints))
 
     def reset(self, position: Array) -> ArmState:
@@ -70,9 +117,10 @@ class RigidArm:
         self._position = checked(position, self._joints, "position").copy()
         self._velocity = np.zeros(self._joints)
         try:
-            self._agility = TICK * np.linalg.inv(self._model.mass_matrix(self._position))
+            agility = TICK * np.linalg.inv(self._model.mass_matrix(self._position))
         except np.linalg.LinAlgError:
             raise UsGridSimError("rigid arm: the mass matrix has no inverse; expected a definite one") from None
+        self._agility: Array = np.ascontiguousarray(agility, dtype=np.float64)
         self._ticks = 0
         self._contact.reset()
         self._look()
@@ -86,11 +134,14 @@ class RigidArm:
         """
         applied = checked(torque, self._joints, "torque")
         for _ in range(ticks_of(duration)):
-            load = applied - self._model.gravity(self._position)
-            load += self._contact_torque
-            load -= JOINT_DAMPING * self._velocity
-            self._velocity = self._velocity + self._agility.dot(load)
-            self._position = self._position + TICK * self._velocity
+            self._position, self._velocity = _moved(
+                self._agility,
+                self._position,
+                self._velocity,
+                applied,
+                self._model.gravity(self._position),
+                self._contact_torque,
+            )
             self._ticks += 1
             self._look()
         return self._state()
@@ -100,21 +151,15 @@ class RigidArm:
 
     def _look(self) -> None:
         """Find where the tool is and how it is touched."""
-        self._pose, jacobian = self._model.pose(self._position), self._model.jacobian(self._position)
-        twist = jacobian.dot(self._velocity).tolist()
-        check_speed(twist)
-        rotation, origin = rows_of(self._to_patient.dot(self._pose).tolist())
-        vx, vy, vz, wx, wy, wz = twist
-        tool = Tool(origin, rotation, rotated(rotation, (vx, vy, vz)), rotated(rotation, (wx, wy, wz)))
-        touch = self._contact.touch_in_patient(tool, self._ticks * TICK)
-        self._force, self._contact_torque = NOTHING.force, self._none
+        self._pose, jacobian = self._model.look(self._position)
+        tool = Tool(*_tool(self._pose, jacobian, self._velocity))
+        check_speed(tool.velocity + tool.spin)
+        touch = self._contact.touch(tool, self._ticks * TICK)
+        self._force, self._contact_torque = self._untouched
         if touch is not NOTHING:
-            to_tool = transposed(rotation)
-            self._force = rotated(to_tool, touch.force)
-            self._contact_torque = np.array(self._force + rotated(to_tool, touch.torque)).dot(jacobian)
+            self._force, self._contact_torque = _felt(self._pose, jacobian, *touch)
 
     def _state(self) -> ArmState:
-        on_patient = -np.array(self._force)
         return ArmState(
-            self._position, self._velocity, self._contact_torque, self._pose, on_patient, self._contact.rise
+            self._position, self._velocity, self._contact_torque, self._pose, self._force, self._contact.rise
         )

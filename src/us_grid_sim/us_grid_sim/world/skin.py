@@ -1,7 +1,7 @@
 """The patient as a plant feels it: the skin as a height field, how the tissue under it gives way, where it lies.
 
-A contact is looked up a thousand times a second at a handful of places. For so few numpy's calls cost more than the
-arithmetic, so what is looked up here is plain floats in nested tuples, sampled once from the phantom's maps.
+A contact is looked up a thousand times a second at a handful of places, by :mod:`us_grid_sim.world.touch`; what it
+looks up is sampled here once from the phantom's maps.
 """
 
 import math
@@ -14,6 +14,7 @@ from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.phantom.subject import INDENTATION_PER_NEWTON, Phantom, indentation, sample
 from us_grid_sim.phantom.volume import LOWER, SPACING
 from us_grid_sim.world.motion import Motion
+from us_grid_sim.world.touch import Grid, Springs, spring, under
 
 Array = npt.NDArray[np.float64]
 
@@ -55,13 +56,15 @@ class Skin:
         self.stiffness = min(max(float(stiffness), SOFTEST), STIFFEST)
         self.top = float(height.min())
         """The smallest z of the skin [m]."""
-        self._limit = 1.0 - self.stiffness / STIFFEST
-        slopes = np.gradient(height, spacing)
-        nodes = np.stack([height, *slopes, give], axis=-1).astype(np.float64)
-        self._nodes = tuple(tuple(map(tuple, row)) for row in nodes.tolist())
-        self._lower, self._scale = lower, 1.0 / spacing
+        self.springs: Springs = self.stiffness, STIFFEST, 1.0 - self.stiffness / STIFFEST
+        """As ``touch`` takes them."""
+        self.nodes = np.stack([height, *np.gradient(height, spacing), give], axis=-1, dtype=np.float64)
+        """Height, its slopes by x and y, and give (n, m, 4) [m]."""
+        rows, columns = height.shape
         # The last place has no neighbour beyond it.
-        self._last = math.nextafter(height.shape[0] - 1, 0.0), math.nextafter(height.shape[1] - 1, 0.0)
+        last = math.nextafter(rows - 1, 0.0), math.nextafter(columns - 1, 0.0)
+        self.grid: Grid = float(lower[0]), float(lower[1]), 1.0 / spacing, *last
+        """Where the nodes lie, as ``touch`` takes it."""
 
     @classmethod
     def of(cls, phantom: Phantom) -> "Skin":
@@ -73,10 +76,10 @@ class Skin:
 
     def surface(self, every: int) -> npt.NDArray[np.float64]:
         """Points (n, m, 3) of the skin in the patient frame [m]: each ``every``-th place of the maps, both ways."""
-        rows = range(0, len(self._nodes), every)
-        columns = range(0, len(self._nodes[0]), every)
-        (x, y), pitch = self._lower, 1.0 / self._scale
-        return np.array([[(x + i * pitch, y + j * pitch, self._nodes[i][j][0]) for j in columns] for i in rows])
+        heights = self.nodes[::every, ::every, 0]
+        x, y, scale, _, _ = self.grid
+        rows, columns = (every / scale * np.arange(count) for count in heights.shape)
+        return np.stack([*np.meshgrid(x + rows, y + columns, indexing="ij"), heights], axis=-1)
 
     def under(self, x: float, y: float) -> tuple[float, float, float, float]:
         """The skin at (x, y) of the patient frame [m], bilinearly between the maps' places.
@@ -84,27 +87,7 @@ class Skin:
         Returns:
             z of the skin [m], its derivatives by x and by y, and by how much the tissue can give [m].
         """
-        (low_x, low_y), (last_row, last_column) = self._lower, self._last
-        row, column = (x - low_x) * self._scale, (y - low_y) * self._scale
-        row = 0.0 if row < 0.0 else last_row if row > last_row else row
-        column = 0.0 if column < 0.0 else last_column if column > last_column else column
-        i, j = int(row), int(column)
-        p, q = row - i, column - j
-        near, far = self._nodes[i], self._nodes[i + 1]
-        # Written out: a loop over the four maps takes five times as long.
-        z0, x0, y0, g0 = near[j]
-        z1, x1, y1, g1 = near[j + 1]
-        z2, x2, y2, g2 = far[j]
-        z3, x3, y3, g3 = far[j + 1]
-        d = p * q
-        b, c = q - d, p - d
-        a = 1.0 - p - b
-        return (
-            a * z0 + b * z1 + c * z2 + d * z3,
-            a * x0 + b * x1 + c * x2 + d * x3,
-            a * y0 + b * y1 + c * y2 + d * y3,
-            a * g0 + b * g1 + c * g2 + d * g3,
-        )
+        return under(self.nodes, self.grid, x, y)
 
     def distance(self, x: float, y: float, z: float) -> float:
         """Signed distance of a point of the patient frame from the skin [m], positive outside.
@@ -122,12 +105,11 @@ class Skin:
 
     def force(self, depth: float, give: float) -> float:
         """The force [N] of the whole face pressed ``depth`` [m], not negative, into tissue that can ``give`` [m]."""
-        held = min(depth / give, self._limit)
-        return -self.stiffness * give * math.log1p(-held) + STIFFEST * (depth - held * give)
+        return spring(self.springs, depth, give)
 
     def stiffness_at(self, x: float, y: float, depth: float) -> float:
         """The slope of :meth:`force` over (x, y) at an indentation [N/m]: SOFTEST to STIFFEST."""
-        return self.stiffness / (1.0 - min(depth / self.under(x, y)[3], self._limit))
+        return self.stiffness / (1.0 - min(depth / self.under(x, y)[3], self.springs[2]))
 
 
 @dataclass(frozen=True, eq=False)
