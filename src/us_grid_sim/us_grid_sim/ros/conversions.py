@@ -20,8 +20,9 @@ from us_grid_sim.sources.base import SourceInfo
 
 IMAGE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT, history=HistoryPolicy.KEEP_LAST)
 """How frames are subscribed to, as sensor data: the newest ones, none sent again."""
-OFFERED_IMAGE_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST)
-"""How frames are published: a recorder may ask for every one, and whoever asks for sensor data gets just that."""
+OFFERED_IMAGE_QOS = QoSProfile(depth=30, reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST)
+"""How frames are published: a recorder may ask for every one and may be held up for a second (14 MB wait for it), and
+whoever asks for sensor data gets just that."""
 LATCHED_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Reliable, and the last ones are kept for those who come late."""
 
