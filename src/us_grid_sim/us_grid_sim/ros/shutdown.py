@@ -1,4 +1,7 @@
-"""What a signal leaves behind: the context ends at once, and whatever spins or publishes finds it gone."""
+"""What a signal leaves behind: the context ends at once, and whatever spins or publishes finds it gone.
+
+iiwa_bridge has the same; neither package imports the other.
+"""
 
 import os
 import signal
