@@ -8,7 +8,8 @@ from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.kinematics.servo import pose_error
 from iiwa_bridge.robot import Array, ControlMode, RobotCommand
 from iiwa_bridge.simulation.errors import SimulationError
-from iiwa_bridge.simulation.impedance import ImpedanceCell, ImpedanceConfig, cartesian_damping
+from iiwa_bridge.simulation.impedance import ImpedanceCell, ImpedanceConfig
+from iiwa_bridge.simulation.law import cartesian_damping
 from iiwa_bridge.simulation.sensor import SensorConfig, TorqueSensor, sample_sensor
 from support.bridge_rig import LAYOUT, back, plant_of
 from us_grid_sim.world.motion import Motion

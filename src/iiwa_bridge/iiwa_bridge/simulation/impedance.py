@@ -8,8 +8,8 @@ e leads from the probe's pose to that of the commanded joint position q_d, v is 
 fed forward, N the projector on what does not move the probe (Khatib 1987, dynamically consistent). D = 2 Q zeta
 sqrt(B) Q^T from the double diagonalisation of K and of the mass matrix L that the probe has there: L = Q Q^T,
 K = Q B Q^T (Albu-Schaeffer, Ott, Frese, Hirzinger 2003, "Cartesian impedance control of redundant robots", sec. 4).
-What depends on the posture alone (D, N) is computed once a cycle, the rest every millisecond. KUKA does not publish
-its own law.
+What depends on the posture alone (D, N) is computed once a cycle, the rest every millisecond; ``law`` has the
+arithmetic. KUKA does not publish its own law.
 """
 
 import math
@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from iiwa_bridge.kinematics.arm import Arm
-from iiwa_bridge.kinematics.servo import pose_error
 from iiwa_bridge.robot import JOINTS, ArmPlant, ArmState, Array, CellState, ControlMode, RobotCommand
 from iiwa_bridge.simulation.errors import SimulationError
+from iiwa_bridge.simulation.law import posture_of, yielding
 from iiwa_bridge.simulation.sensor import SensorConfig, TorqueSensor, sample_sensor
 
 TICK = 0.001
@@ -29,7 +29,6 @@ _FILM = 0.01
 """Speed at which Coulomb friction has come up to 0.76 of its value, at least [rad/s]."""
 _CALM = 5.0
 """A joint's friction changes its speed by no more than one part in so many in a tick, so that it does not chatter."""
-_UNITY = np.eye(JOINTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,47 +70,20 @@ class ImpedanceConfig:
             raise SimulationError(f"impedance: friction is {self.friction} N m; expected at least 0")
 
 
-def cartesian_damping(agility: Array, stiffness: Array, ratio: float) -> tuple[Array, Array]:
-    """Mass and damping on springs along the axes of a probe, each mode of this damping ratio.
-
-    One factorisation gives both: with S^2 = K and S L^-1 S = T G T^T, L is S T G^-1 T^T S, and Q sqrt(B) Q^T, which is
-    the geometric mean of L and K, is S T G^-1/2 T^T S.
-
-    Args:
-        agility: inverse of the mass matrix (6, 6).
-        stiffness: of the springs (6,).
-        ratio: of each mode.
-
-    Returns:
-        Mass matrix (6, 6) and damping (6, 6).
-    """
-    root = np.sqrt(stiffness)
-    values, turn = np.linalg.eigh(agility * np.outer(root, root))
-    shape = root[:, np.newaxis] * turn
-    return (shape / values).dot(shape.T), (shape * (2.0 * ratio / np.sqrt(values))).dot(shape.T)
-
-
 class _Posture:
-    """What the impedance needs of a posture: damping, null space, and the joints' masses.
+    """What the control needs of a posture.
 
     Attributes:
         mass: of the joints (7, 7) [kg m^2].
-        damping: of the probe (6, 6).
-        spring: torque by the distance to the commanded joint position, in the null space (7, 7) [N m/rad].
-        damper: torque by the joint velocity, likewise (7, 7) [N m s/rad].
+        impedance: damping of the probe (6, 6), spring and damper of the null space (7, 7), of ``law.posture_of``.
         film: speed at which each joint's friction has come up (7,) [rad/s].
     """
 
     def __init__(self, arm: Arm, q: Array, config: ImpedanceConfig, stiffness: Array) -> None:
         jacobian, agility, self.mass = arm.jacobian(q), arm.agility(q), arm.mass_matrix(q)
-        pull = jacobian.dot(agility)
-        probe_mass, self.damping = cartesian_damping(pull.dot(jacobian.T), stiffness, config.damping_ratio)
-        projector = _UNITY - jacobian.T.dot(probe_mass).dot(pull)
-        # With one joint to spare all rows of the projector lie along the motion that leaves the probe where it is.
-        idle = projector[projector.diagonal().argmax()]
-        idle_mass = float(idle.dot(self.mass).dot(idle) / idle.dot(idle))
-        self.spring = config.posture_stiffness * projector
-        self.damper = 2.0 * config.damping_ratio * math.sqrt(config.posture_stiffness * idle_mass) * projector
+        self.impedance = posture_of(
+            jacobian, agility, self.mass, stiffness, config.damping_ratio, config.posture_stiffness
+        )
         self.film = np.maximum(_FILM, _CALM * config.friction * TICK * agility.diagonal())
 
 
@@ -128,7 +100,7 @@ class ImpedanceCell:
     def __init__(self, plant: ArmPlant, arm: Arm, config: ImpedanceConfig, seed: int) -> None:
         self._plant, self._arm, self._config = plant, arm, config
         self._record = sample_sensor(config.sensor, seed)
-        self._stiffness: Array = np.array(config.stiffness)
+        self._stiffness: Array = np.array(config.stiffness, dtype=np.float64)
 
     @property
     def state(self) -> ArmState:
@@ -151,15 +123,14 @@ class ImpedanceCell:
             raise SimulationError(f"control mode {control.name} is not simulated; CARTESIAN_IMPEDANCE or POSITION is")
         soft = control is ControlMode.CARTESIAN_IMPEDANCE
         posture = _Posture(self._arm, self._state.position, self._config, self._stiffness)
-        target = self._arm.pose(command.position)
-        wrench = _felt_at_probe(command.wrench)
+        wanted = np.array(command.position, dtype=np.float64)
+        target, wrench = self._arm.pose(wanted), _felt_at_probe(command.wrench)
         for _ in range(round(duration / TICK)):
             state = self._state
-            torque = self._arm.bias(state.position, state.velocity)
             if soft:
-                torque += self._yield(state, posture, target, wrench, command.position)
+                torque = self._yield(state, posture, wanted, target, wrench)
             else:
-                torque += self._stand(state, posture, command.position)
+                torque = self._stand(state, posture, wanted)
             rubbed = torque
             if self._config.friction:
                 rubbed = torque - self._config.friction * np.tanh(state.velocity / posture.film)
@@ -171,22 +142,17 @@ class ImpedanceCell:
         """Close the plant."""
         self._plant.close()
 
-    def _yield(self, state: ArmState, posture: _Posture, target: Array, wrench: Array, q_d: Array) -> Array:
-        """Torque (7,) of the impedance beside the bias [N m]."""
-        pose, jacobian = self._arm.look(state.position)
-        # ndarray.dot and in-place sums: at this size numpy's operators take longer than what they compute.
-        force = self._stiffness * pose_error(pose, target)
-        force -= posture.damping.dot(jacobian.dot(state.velocity))
-        force += wrench
-        torque: Array = force.dot(jacobian)
-        torque += posture.spring.dot(q_d - state.position)
-        torque -= posture.damper.dot(state.velocity)
-        return torque
+    def _yield(self, state: ArmState, posture: _Posture, wanted: Array, target: Array, wrench: Array) -> Array:
+        """Torque (7,) of the impedance towards a joint position and the pose that the probe has there [N m]."""
+        q, velocity = state.position, state.velocity
+        bias, (pose, jacobian) = self._arm.bias(q, velocity), self._arm.look(q)
+        return yielding(q, velocity, pose, jacobian, bias, wanted, target, wrench, self._stiffness, *posture.impedance)
 
-    def _stand(self, state: ArmState, posture: _Posture, q_d: Array) -> Array:
-        """Torque (7,) of position control beside the bias [N m]: the same stiff spring for each joint's own mass."""
+    def _stand(self, state: ArmState, posture: _Posture, wanted: Array) -> Array:
+        """Torque (7,) of position control [N m]: the same stiff spring for each joint's own mass."""
         rate = self._config.position_rate
-        return np.asarray(posture.mass @ (rate**2 * (q_d - state.position) - 2.0 * rate * state.velocity))
+        pull = posture.mass.dot(rate**2 * (wanted - state.position) - 2.0 * rate * state.velocity)
+        return np.asarray(pull + self._arm.bias(state.position, state.velocity))
 
     def _told(self, torque: Array) -> CellState:
         return CellState(self._state.position.copy(), torque, self._sensor.read())
@@ -194,4 +160,4 @@ class ImpedanceCell:
 
 def _felt_at_probe(wrench: Array | None) -> Array:
     """A wrench of a command as one along the axes of ``us_probe`` (6,): FRI's torques are about z, y and x."""
-    return np.zeros(6) if wrench is None else np.concatenate((wrench[:3], wrench[:2:-1]))
+    return np.zeros(6) if wrench is None else np.concatenate((wrench[:3], wrench[:2:-1]), dtype=np.float64)

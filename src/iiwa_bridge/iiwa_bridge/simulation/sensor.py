@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iiwa_bridge.compiled import compiled
 from iiwa_bridge.robot import JOINTS, Array
 from iiwa_bridge.simulation.errors import SimulationError
 
@@ -16,6 +17,22 @@ _SAMPLES = 12_000
 _DRIFTS = 2
 _DRIFT_PERIOD = 60.0, 300.0
 """Shortest and longest period of a part of the drift [s]."""
+
+
+@compiled("f8[::1](f8[::1], f8[:, ::1], f8[:, ::1], f8[:, ::1], f8)")
+def _with_drift(noise: Array, amplitude: Array, rate: Array, phase: Array, time: float) -> Array:
+    """Noise (n,) and the sum of some sines (m, n) at a time."""
+    total = noise.copy()
+    for i in range(amplitude.shape[0]):
+        for j in range(len(noise)):
+            total[j] += amplitude[i, j] * math.sin(rate[i, j] * time + phase[i, j])
+    return total
+
+
+@compiled("f8[::1](f8[::1], f8[::1], f8)")
+def _lagged(felt: Array, torque: Array, share: float) -> Array:
+    """What is felt (n,) after it has gone this share of its way to a torque (n,)."""
+    return felt + share * (torque - felt)
 
 
 @dataclass(frozen=True)
@@ -60,8 +77,7 @@ class SensorRecord:
 
     def error(self, sample: int, time: float) -> Array:
         """What is added to a sample (7,) at a time [s] [N m]."""
-        drift = self.amplitude * np.sin(self.rate * time + self.phase)
-        return np.asarray(self.noise[sample % len(self.noise)] + drift.sum(axis=0))
+        return _with_drift(self.noise[sample % len(self.noise)], self.amplitude, self.rate, self.phase, time)
 
 
 def sample_sensor(config: SensorConfig, seed: int) -> SensorRecord:
@@ -91,7 +107,7 @@ class TorqueSensor:
 
     def feel(self, torque: Array, duration: float) -> None:
         """The torque by contact (7,) [N m] that acted for ``duration`` [s]."""
-        self._felt += -math.expm1(-duration / self._lag) * (torque - self._felt)
+        self._felt = _lagged(self._felt, torque, -math.expm1(-duration / self._lag))
         self._time += duration
 
     def read(self) -> Array:
