@@ -5,6 +5,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from iiwa_bridge.compiled import compiled
+
 Array = npt.NDArray[np.float64]
 
 
@@ -28,11 +30,16 @@ class LowPass:
         return self._value
 
 
+@compiled("float64(float64[:])")
 def length(vector: Array) -> float:
-    """Of a vector (n,); as numpy's norm computes it, without the checks that cost a cycle most of that time."""
-    return math.sqrt(vector @ vector)
+    """Of a vector (n,)."""
+    square = 0.0
+    for i in range(len(vector)):
+        square += vector[i] * vector[i]
+    return math.sqrt(square)
 
 
+@compiled("float64[:](float64[:], float64)")
 def limited(vector: Array, most: float) -> Array:
     """A vector (n,) of the same direction and at most this length."""
     long = length(vector)
@@ -44,6 +51,7 @@ def towards(value: float, target: float, most: float) -> float:
     return value + min(max(target - value, -most), most)
 
 
+@compiled("float64(float64, float64, float64)")
 def braking_speed(distance: float, deceleration: float, dt: float) -> float:
     """Highest speed [m/s] from which cycles of ``dt`` [s] still stop within a distance [m], the first one included.
 
@@ -54,6 +62,28 @@ def braking_speed(distance: float, deceleration: float, dt: float) -> float:
     cycles = distance / (cycle * dt)
     whole = math.floor((math.sqrt(8.0 * cycles + 1.0) - 1.0) / 2.0)
     return cycle * (whole + (cycles - whole * (whole + 1) / 2.0) / (whole + 1))
+
+
+@compiled("UniTuple(float64[:], 2)(float64[:], float64[:], float64[:], float64, float64)")
+def follow(position: Array, velocity: Array, wanted: Array, acceleration: float, dt: float) -> tuple[Array, Array]:
+    """Position and velocity (n,) after another ``dt`` [s] of a point that is to have a velocity (n,) [1/s], bounded in
+    its acceleration [1/s^2].
+    """
+    velocity = velocity + limited(wanted - velocity, acceleration * dt)
+    return position + velocity * dt, velocity
+
+
+@compiled("UniTuple(float64[:], 2)(float64[:], float64[:], float64[:], float64, float64, float64)")
+def approach(
+    position: Array, velocity: Array, target: Array, speed: float, acceleration: float, dt: float
+) -> tuple[Array, Array]:
+    """Likewise of a point that is to come to a target (n,), bounded in speed [1/s] too, and to rest there."""
+    way = target - position
+    distance = length(way)
+    wanted = np.zeros(len(way))
+    if distance > 0.0:
+        wanted = way * (min(speed, braking_speed(distance, acceleration, dt)) / distance)
+    return follow(position, velocity, wanted, acceleration, dt)
 
 
 class Profile:
@@ -75,16 +105,13 @@ class Profile:
 
     def update(self, target: Array, dt: float) -> Array:
         """Move towards a target (n,) for ``dt`` [s]; the new position (n,)."""
-        way = target - self.position
-        distance = length(way)
-        speed = min(self._speed, braking_speed(distance, self._acceleration, dt))
-        return self._follow(way * (speed / distance) if distance > 0.0 else np.zeros_like(way), dt)
+        self.position, self.velocity = approach(
+            self.position, self.velocity, target, self._speed, self._acceleration, dt
+        )
+        return self.position
 
     def brake(self, dt: float) -> Array:
         """Come to rest as soon as the acceleration allows, for ``dt`` [s]; the new position (n,)."""
-        return self._follow(np.zeros_like(self.velocity), dt)
-
-    def _follow(self, velocity: Array, dt: float) -> Array:
-        self.velocity = self.velocity + limited(velocity - self.velocity, self._acceleration * dt)
-        self.position = self.position + self.velocity * dt
+        rest = np.zeros_like(self.velocity)
+        self.position, self.velocity = follow(self.position, self.velocity, rest, self._acceleration, dt)
         return self.position

@@ -77,8 +77,10 @@ class Payload:
 
     def wrench(self, rotation: Array) -> Array:
         """Of gravity on the flange in its axes (6,) [N, N m], the flange turned by ``rotation`` (3, 3)."""
-        force = rotation.T @ (self.mass * GRAVITY)
-        return np.concatenate([force, np.cross(self.centre, force)])
+        fx, fy, fz = (rotation.T @ (self.mass * GRAVITY)).tolist()
+        x, y, z = self.centre.tolist()
+        # Plain numbers: numpy's cross product takes longer than all the rest.
+        return np.array([fx, fy, fz, y * fz - z * fy, z * fx - x * fz, x * fy - y * fx])
 
 
 def regressor(pose: StaticPose) -> Array:

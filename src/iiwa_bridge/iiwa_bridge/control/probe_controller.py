@@ -199,7 +199,7 @@ class ProbeController:
         Raises:
             CommandError: the sample is not finite, or the first beam does not point into the body.
         """
-        if not (np.isfinite(sample.pose).all() and np.isfinite(sample.wrench).all()):
+        if not all(map(math.isfinite, [*sample.pose.ravel().tolist(), *sample.wrench.tolist()])):
             raise CommandError("the sample of pose and wrench is not finite; expected metres and newtons")
         if self.phase is Phase.OFF:
             return Reference(sample.pose.copy(), np.zeros(6), Phase.OFF, False, None)
@@ -256,7 +256,9 @@ class ProbeController:
             self._skin = float(probe[2])
         across = lateral.update(probe, line, contact, dt)
         slope = self._surface.beam_slope
-        velocity = along.velocity * set_point.beam + np.array([*across, float(slope @ across)])
+        velocity = along.velocity * set_point.beam
+        velocity[:2] += across
+        velocity[2] += slope @ across
         event = None
         if self.phase is Phase.STEPPING and contact and lateral.ended(probe, dt):
             event = Event(Outcome.STEPPED, error=lateral.error(probe))
@@ -274,7 +276,7 @@ class ProbeController:
         if rise > 1e-6:
             speed = min(config.retract_speed, braking_speed(rise, config.retract_deceleration, dt))
             return _Wanted(speed * (-beam if lift > 0.0 else UP))
-        if np.any(set_point.velocity):
+        if set_point.velocity.any():
             return _Wanted(np.zeros(3))
         self.phase = Phase.HOLDING
         return _Wanted(np.zeros(3), event=Event(Outcome.RETRACTED))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from iiwa_bridge.control.filters import Profile, limited
+from iiwa_bridge.compiled import compiled
+from iiwa_bridge.control.filters import Profile, follow, limited
 from iiwa_bridge.control.surface import beam_of, slope_of
 from iiwa_bridge.errors import CommandError
 
@@ -41,10 +42,25 @@ class MotionConfig:
                 raise CommandError(f"motion: {name} is {value}; expected a number above 0")
 
 
+@compiled("float64[:,::1](float64[:])")
 def rotation_onto(beam: Array) -> Array:
     """Smallest rotation (3, 3) that turns z onto a unit vector (3,) with a part along z (Rodrigues' formula)."""
-    cross: Array = np.array([[0.0, 0.0, beam[0]], [0.0, 0.0, beam[1]], [-beam[0], -beam[1], 0.0]])
-    return np.eye(3) + cross + cross @ cross / (1.0 + float(beam[2]))
+    x, y, z = beam[0], beam[1], beam[2]
+    share = 1.0 / (1.0 + z)
+    return np.array(
+        [[1.0 - x * x * share, -x * y * share, x], [-x * y * share, 1.0 - y * y * share, y], [-x, -y, z]],
+    )
+
+
+@compiled("float64[:,::1](float64[:], float64[:,:], float64[:])")
+def _pose(beam: Array, level: Array, position: Array) -> Array:
+    """(4, 4) of a beam (3,) at a position (3,), where it would be turned by ``level`` (3, 3) if it were along z."""
+    onto, pose = rotation_onto(beam), np.eye(4)
+    for i in range(3):
+        for j in range(3):
+            pose[i, j] = onto[i, 0] * level[0, j] + onto[i, 1] * level[1, j] + onto[i, 2] * level[2, j]
+        pose[i, 3] = position[i]
+    return pose
 
 
 class PoseSetPoint:
@@ -87,10 +103,7 @@ class PoseSetPoint:
     @property
     def pose(self) -> Array:
         """(4, 4) [m]."""
-        pose = np.eye(4)
-        pose[:3, :3] = rotation_onto(self.beam) @ self._level
-        pose[:3, 3] = self.position
-        return pose
+        return _pose(self.beam, self._level, self.position)
 
     def move(self, velocity: Array, slope: Array | None, dt: float) -> None:
         """Move for ``dt`` [s].
@@ -100,9 +113,8 @@ class PoseSetPoint:
             slope: to turn the beam to (2,), or None: to stop turning it.
             dt: how long [s].
         """
-        change = limited(velocity, self._config.speed) - self.velocity
-        self.velocity = self.velocity + limited(change, self._config.acceleration * dt)
-        self.position = self.position + self.velocity * dt
+        wanted = limited(velocity, self._config.speed)
+        self.position, self.velocity = follow(self.position, self.velocity, wanted, self._config.acceleration, dt)
         if slope is None:
             self._slope.brake(dt)
         else:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from iiwa_bridge.compiled import compiled
 from iiwa_bridge.control.filters import length, limited
 from iiwa_bridge.errors import CommandError
 
@@ -58,10 +59,11 @@ class SurfaceConfig:
             raise CommandError(f"surface: tilt_limit is {math.degrees(self.tilt_limit):g} degrees; at most 45 degrees")
 
 
+@compiled("float64[::1](float64[:])")
 def beam_of(slope: Array) -> Array:
     """Unit vector (3,) into the body across a surface of slope (dz/dx, dz/dy), in the patient frame."""
-    normal: Array = np.array([-slope[0], -slope[1], 1.0])
-    return normal / length(normal)
+    long = math.sqrt(slope[0] * slope[0] + slope[1] * slope[1] + 1.0)
+    return np.array([-slope[0] / long, -slope[1] / long, 1.0 / long])
 
 
 def slope_of(beam: Array) -> Array:
@@ -71,18 +73,61 @@ def slope_of(beam: Array) -> Array:
 
 DEPTH, SLOPES, CURVATURES, BREATH = 0, slice(1, 3), slice(3, 6), slice(6, 8)
 """Places in the state (8,): z, (zx, zy), (zxx, zxy, zyy), and the breath with its quadrature."""
-MEASURED: Array = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0])
-"""What a contact point shows of the state."""
 
 
+@compiled("float64[:,::1](float64[:])")
 def travel(way: Array) -> Array:
     """Transition (8, 8) of the state by a way (dx, dy) over the surface [m]: Taylor's expansion."""
-    dx, dy = float(way[0]), float(way[1])
+    dx, dy = way[0], way[1]
     transition = np.eye(8)
-    transition[DEPTH, SLOPES] = way
-    transition[DEPTH, CURVATURES] = 0.5 * dx**2, dx * dy, 0.5 * dy**2
-    transition[SLOPES, CURVATURES] = [[dx, dy, 0.0], [0.0, dx, dy]]
+    transition[0, 1], transition[0, 2] = dx, dy
+    transition[0, 3], transition[0, 4], transition[0, 5] = 0.5 * dx * dx, dx * dy, 0.5 * dy * dy
+    transition[1, 3] = transition[2, 4] = dx
+    transition[1, 4] = transition[2, 5] = dy
     return transition
+
+
+@compiled("float64[:,::1](float64[:,::1], float64[:,::1])")
+def _spread(transition: Array, covariance: Array) -> Array:
+    """F P F^T of a transition F and a covariance P, each (8, 8)."""
+    half, whole = np.zeros((8, 8)), np.zeros((8, 8))
+    for i in range(8):
+        for k in range(8):
+            if transition[i, k] != 0.0:
+                for j in range(8):
+                    half[i, j] += transition[i, k] * covariance[k, j]
+    for j in range(8):
+        for k in range(8):
+            if transition[j, k] != 0.0:
+                for i in range(8):
+                    whole[i, j] += half[i, k] * transition[j, k]
+    return whole
+
+
+@compiled("Tuple((float64[::1], float64[:,::1]))(float64[::1], float64[:,::1], float64[:,::1], float64[::1])")
+def _predicted(state: Array, covariance: Array, transition: Array, added: Array) -> tuple[Array, Array]:
+    """State (8,) and covariance (8, 8) after a transition (8, 8) that adds variances (8,)."""
+    after = np.zeros(8)
+    for i in range(8):
+        for k in range(8):
+            after[i] += transition[i, k] * state[k]
+    spread = _spread(transition, covariance)
+    for i in range(8):
+        spread[i, i] += added[i]
+    return after, spread
+
+
+@compiled("Tuple((float64[::1], float64[:,::1]))(float64[::1], float64[:,::1], float64, float64)")
+def _corrected(state: Array, covariance: Array, depth: float, variance: float) -> tuple[Array, Array]:
+    """State (8,) and covariance (8, 8) after a measurement of depth plus breath [m], of a variance [m^2]."""
+    seen = covariance[:, 0] + covariance[:, 6]
+    gain = seen / (seen[0] + seen[6] + variance)
+    after = state + gain * (depth - state[0] - state[6])
+    less = np.empty((8, 8))
+    for i in range(8):
+        for j in range(8):
+            less[i, j] = covariance[i, j] - gain[i] * seen[j]
+    return after, less
 
 
 class SurfaceEstimator:
@@ -118,23 +163,19 @@ class SurfaceEstimator:
         """Take a contact point (3,) in the patient frame [m] that stood for ``dt`` [s]."""
         self._predict(point[:2] - self._place, dt)
         self._place = np.array(point[:2], dtype=float)
-        seen = self._covariance @ MEASURED
         # White noise in time: the shorter a point stood, the less it says.
-        gain = seen / (float(MEASURED @ seen) + self._config.depth_deviation**2 / dt)
-        self._state = self._state + gain * (float(point[2]) - float(MEASURED @ self._state))
-        self._covariance = self._covariance - np.outer(gain, seen)
+        variance = self._config.depth_deviation**2 / dt
+        self._state, self._covariance = _corrected(self._state, self._covariance, float(point[2]), variance)
 
     def _predict(self, way: Array, dt: float) -> None:
         config = self._config
         kept, turn = math.exp(-dt / config.breath_memory), 2.0 * math.pi * config.breath_rate * dt
         transition = travel(way)
-        transition[BREATH, BREATH] = [
-            [kept * math.cos(turn), kept * math.sin(turn)],
-            [-kept * math.sin(turn), kept * math.cos(turn)],
-        ]
-        self._state = transition @ self._state
+        transition[6, 6] = transition[7, 7] = kept * math.cos(turn)
+        transition[6, 7] = kept * math.sin(turn)
+        transition[7, 6] = -transition[6, 7]
         added = np.zeros(8)
         added[DEPTH] = config.drift**2 * dt
         added[SLOPES] = config.bending * length(way)
         added[BREATH] = config.breath_deviation**2 * (1.0 - kept**2)
-        self._covariance = transition @ self._covariance @ transition.T + np.diag(added)
+        self._state, self._covariance = _predicted(self._state, self._covariance, transition, added)

@@ -14,6 +14,7 @@ import pinocchio
 
 from iiwa_bridge.description.probe import Probe, load_probe
 from iiwa_bridge.description.urdf import JOINT_NAMES, TOOL, robot_urdf
+from iiwa_bridge.kinematics.wrench import explaining_wrench
 
 Array = npt.NDArray[np.float64]
 
@@ -60,7 +61,6 @@ class Arm:
         assert tuple(self._model.names)[1:] == JOINT_NAMES, "the URDF's joints are not A1 to A7"
         self._data = self._model.createData()
         self._tool = self._model.getFrameId(TOOL)
-        self._damping = WRENCH_DAMPING**2 * np.eye(6)
         self.limits = JointLimits(
             lower=self._model.lowerPositionLimit.copy(),
             upper=self._model.upperPositionLimit.copy(),
@@ -124,6 +124,4 @@ class Arm:
         out too small by the share WRENCH_DAMPING^2 / s^2: 0.04 % at 0.1, and near a singularity, where no joint torque
         tells it, it goes to zero instead of to infinity. Touch beside the probe is taken for touch at the probe.
         """
-        jacobian = self.jacobian(q)
-        normal = jacobian @ jacobian.T + self._damping
-        return np.asarray(np.linalg.solve(normal, jacobian @ torque), dtype=np.float64)
+        return explaining_wrench(self.jacobian(q), torque, WRENCH_DAMPING)

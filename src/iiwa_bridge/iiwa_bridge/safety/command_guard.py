@@ -16,6 +16,7 @@ import numpy as np
 from iiwa_bridge.errors import CommandError
 from iiwa_bridge.robot import JOINTS, Array, CommandMode, RobotCommand, RobotState, SessionState
 from iiwa_bridge.safety.limits import CommandLimits, JointRange, Workspace
+from iiwa_bridge.safety.shares import LIMITS, fastest_joint, shares, tool_jump, tool_speeds, unrigidity
 
 _PERIODS = 0.001, 0.1
 """Shortest and longest cycle that FRI knows [s]."""
@@ -66,6 +67,7 @@ class CommandGuard:
         if problem := _unlike(start, (JOINTS,)):
             raise CommandError(f"the commanded position {problem}; expected ({JOINTS},) finite numbers [rad] to hold")
         self._limits, self._joints = limits, joints
+        self._range = joints.lower + limits.joint_margin, joints.upper - limits.joint_margin
         self._box = np.array(workspace.lower), np.array(workspace.upper)
         self._before = self._position = np.array(start, dtype=np.float64)
         self._wrench: Array | None = None
@@ -125,62 +127,53 @@ class CommandGuard:
 
     def _unfit(self, command: RobotCommand, state: RobotState, sent_pose: Array, pose: Array) -> str:
         """Why a command cannot be bounded and is refused as a whole; empty where it can."""
-        for name, value, shape, unit in (
-            ("position", command.position, (JOINTS,), "rad"),
-            ("wrench", np.zeros(6) if command.wrench is None else command.wrench, (6,), "N, N m"),
-            ("measured position", state.position, (JOINTS,), "rad"),
-        ):
-            if problem := _unlike(value, shape):
-                return f"{name} {problem}; expected {shape} finite numbers [{unit}]"
+        problem = _unfit_vector("position", command.position, JOINTS, "rad")
+        if command.wrench is not None:
+            problem = problem or _unfit_vector("wrench", command.wrench, 6, "N, N m")
+        problem = problem or _unfit_vector("measured position", state.position, JOINTS, "rad")
+        if problem:
+            return problem
         if not _PERIODS[0] <= state.period <= _PERIODS[1]:
             return f"cycle of {state.period} s; expected {_PERIODS[0]} to {_PERIODS[1]} s"
         if not (_rigid(sent_pose) and _rigid(pose)):
             return "the tool pose is no rigid (4, 4) pose in the patient frame [m]"
-        if not np.abs(pose[:3, 3] - sent_pose[:3, 3]).max() <= _TOOL_JUMP:
+        if not tool_jump(_plain(sent_pose), _plain(pose)) <= _TOOL_JUMP:
             return f"the tool jumps by more than {_TOOL_JUMP:g} m in a cycle"
-        rate = np.abs(command.position - self._position) / (self._joints.velocity * state.period)
-        if not rate.max() <= 1.0:
-            joint = int(rate.argmax())
-            return f"A{joint + 1} jumps at {rate[joint]:.3g} times the highest velocity of the robot"
+        rate, joint = fastest_joint(self._position, _plain(command.position), self._joints.velocity, state.period)
+        if not rate <= 1.0:
+            return f"A{joint + 1} jumps at {rate:.3g} times the highest velocity of the robot"
         return ""
 
     def _shortened(
         self, wanted: Array, state: RobotState, sent_pose: Array, pose: Array
     ) -> Iterator[tuple[Cut, float]]:
         """The limits that the step passes, each with the share of the step that it leaves."""
-        for name, low, high in self._joint_boxes(state):
-            share, worst = _share_within(self._position, wanted, low, high)
+        limits, period = self._limits, state.period
+        reach, change = limits.joint_velocity * period, limits.joint_acceleration * period**2
+        found = shares(
+            self._position,
+            self._before,
+            _plain(wanted),
+            _plain(state.position),
+            *self._range,
+            reach,
+            change,
+            limits.lead,
+            _plain(sent_pose),
+            _plain(pose),
+            *self._box,
+        )
+        for name, (share, worst, bound) in zip(LIMITS, found.tolist(), strict=True):
             if share < 1.0:
-                bound = high if wanted[worst] > high[worst] else low
-                yield Cut(f"{name} of A{worst + 1}", float(wanted[worst]), float(bound[worst])), share
-        start, end = sent_pose[:3, 3], pose[:3, 3]
-        low, high = np.minimum(self._box[0], start), np.maximum(self._box[1], start)
-        share, worst = _share_within(start, end, low, high)
-        if share < 1.0:
-            bound = high if end[worst] > high[worst] else low
-            yield Cut(f"workspace along {'xyz'[worst]}", float(end[worst]), float(bound[worst])), share
-        yield from self._too_fast((end - start) / state.period, pose[:3, 2])
-
-    def _joint_boxes(self, state: RobotState) -> Iterator[tuple[str, Array, Array]]:
-        """Name, lowest and highest position (7,) by each limit; all of them hold the last position."""
-        limits, joints, last = self._limits, self._joints, self._position
-        moved = last - self._before
-        reach = limits.joint_velocity * state.period
-        change = limits.joint_acceleration * state.period**2
-        low, high = joints.lower + limits.joint_margin, joints.upper - limits.joint_margin
-        yield "joint position", np.minimum(low, last), np.maximum(high, last)
-        yield "joint velocity", last - reach, last + reach
-        yield "joint acceleration", last + np.minimum(moved - change, 0.0), last + np.maximum(moved + change, 0.0)
-        low, high = state.position - limits.lead, state.position + limits.lead
-        yield "lead over the measured position", np.minimum(low, last), np.maximum(high, last)
-
-    def _too_fast(self, velocity: Array, beam: Array) -> Iterator[tuple[Cut, float]]:
-        """Of the tool's velocity (3,) [m/s], beam (3,), both in the patient frame."""
-        along = float(velocity @ beam)
-        lateral = math.hypot(*(velocity - along * beam))
+                axis = int(worst)
+                if name == "workspace":
+                    yield Cut(f"workspace along {'xyz'[axis]}", float(pose[axis, 3]), bound), share
+                else:
+                    yield Cut(f"{name} of A{axis + 1}", float(wanted[axis]), bound), share
+        along, lateral = tool_speeds(_plain(sent_pose), _plain(pose), period)
         for name, speed, limit in (
-            ("approach speed", along, self._limits.approach_speed),
-            ("lateral speed", lateral, self._limits.lateral_speed),
+            ("approach speed", along, limits.approach_speed),
+            ("lateral speed", lateral, limits.lateral_speed),
         ):
             if speed > limit:
                 yield Cut(name, speed, limit), limit / speed
@@ -191,30 +184,19 @@ class CommandGuard:
         if state.command is not CommandMode.WRENCH:
             # The controller would drop it without a word.
             return None, (Cut("wrench outside of wrench mode", float(np.abs(wrench).max()), 0.0),)
-        allowed = np.clip(wrench, *self._allowed)
-        changed = np.flatnonzero(allowed != wrench)
-        cuts = tuple(Cut(f"wrench {_WRENCH[i]}", float(wrench[i]), float(allowed[i])) for i in changed)
-        return (allowed if cuts else wrench), cuts
+        cuts = tuple(
+            Cut(f"wrench {name}", value, min(max(value, low), high))
+            for name, value, low, high in zip(_WRENCH, wrench.tolist(), *self._allowed, strict=True)
+            if not low <= value <= high
+        )
+        return (np.clip(wrench, *self._allowed) if cuts else wrench), cuts
 
 
-def _wrench_bounds(limits: CommandLimits) -> tuple[Array, Array]:
+def _wrench_bounds(limits: CommandLimits) -> tuple[list[float], list[float]]:
     """Lowest and highest wrench (6,) that may be fed forward, in ``us_probe`` [N, N m]; Fz is along the beam."""
     lateral, torque = limits.lateral_force, limits.torque
-    high = np.array([lateral, lateral, limits.push, torque, torque, torque])
-    low = -high
-    low[2] = -limits.pull
-    return low, high
-
-
-def _share_within(start: Array, end: Array, low: Array, high: Array) -> tuple[float, int]:
-    """The longest share of the way from ``start``, inside the box, to ``end`` that stays inside; and the axis."""
-    over = (end > high) | (end < low)
-    if not over.any():
-        return 1.0, 0
-    room = np.where(end > high, high, low)[over] - start[over]
-    shares = room / (end - start)[over]
-    least = int(shares.argmin())
-    return float(shares[least]), int(np.flatnonzero(over)[least])
+    low = [-lateral, -lateral, -limits.pull, -torque, -torque, -torque]
+    return low, [lateral, lateral, limits.push, torque, torque, torque]
 
 
 def _unlike(value: object, shape: tuple[int, ...]) -> str:
@@ -223,14 +205,23 @@ def _unlike(value: object, shape: tuple[int, ...]) -> str:
         return "is no array of floats"
     if value.shape != shape:
         return f"has shape {value.shape}"
-    bad = np.flatnonzero(~np.isfinite(value))
-    return f"holds {value.flat[bad[0]]} at {bad[0]}" if bad.size else ""
+    numbers = value.ravel().tolist()
+    if all(map(math.isfinite, numbers)):
+        return ""
+    bad = [math.isfinite(number) for number in numbers].index(False)
+    return f"holds {numbers[bad]} at {bad}"
 
 
-def _rigid(pose: object) -> bool:
-    if _unlike(pose, (4, 4)):
-        return False
-    assert isinstance(pose, np.ndarray)
-    rotation = pose[:3, :3]
-    straight = np.abs(rotation.T @ rotation - np.eye(3)).max() <= _RIGID
-    return bool(straight and (pose[3] == (0.0, 0.0, 0.0, 1.0)).all())
+def _unfit_vector(name: str, value: Array, length: int, unit: str) -> str:
+    """Why a vector cannot be bounded; empty where it can."""
+    problem = _unlike(value, (length,))
+    return f"{name} {problem}; expected ({length},) finite numbers [{unit}]" if problem else ""
+
+
+def _rigid(pose: Array) -> bool:
+    return not _unlike(pose, (4, 4)) and unrigidity(_plain(pose)) <= _RIGID
+
+
+def _plain(value: Array) -> Array:
+    """As compiled functions take it: whoever asks may have other floats."""
+    return np.asarray(value, dtype=np.float64)
