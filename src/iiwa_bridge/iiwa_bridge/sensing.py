@@ -6,7 +6,8 @@ import numpy as np
 
 from iiwa_bridge.control.payload import Payload, tare
 from iiwa_bridge.control.probe_controller import Sample
-from iiwa_bridge.kinematics.arm import Arm
+from iiwa_bridge.kinematics.arm import WRENCH_DAMPING, Arm
+from iiwa_bridge.kinematics.wrench import explaining_wrench
 from iiwa_bridge.robot import Array, RobotState
 
 _WINDOW = 200
@@ -45,13 +46,14 @@ class Sensing:
             state: of the robot.
             at_rest: whether the arm is to stand still; a tare is taken of such samples alone.
         """
-        felt = self._felt(state)
+        pose, jacobian = self._arm.look(state.position)
+        felt = explaining_wrench(jacobian, state.external_torque, WRENCH_DAMPING)
         if at_rest:
             self._still.append(felt)
         else:
             self._still.clear()
-        weight = self._weight(state.position)
-        return Sample(self.over_patient(state.position), -(felt - weight - self._bias))
+        weight = self._load.wrench(pose[:3, :3])
+        return Sample(np.asarray(self._to_patient @ pose), -(felt - weight - self._bias))
 
     def tare(self, state: RobotState) -> None:
         """Take what is felt at rest, in the air, for nothing.
@@ -60,13 +62,5 @@ class Sensing:
             PayloadError: too few samples at rest, or the probe moves or touches.
         """
         window = np.array(self._still) if self._still else np.zeros((0, 6))
-        self._bias = tare(window, self._weight(state.position))
+        self._bias = tare(window, self._load.wrench(self._arm.pose(state.position)[:3, :3]))
         self.tared = True
-
-    def _felt(self, state: RobotState) -> Array:
-        """Wrench on the probe (6,), in ``us_probe`` [N, N m], with all that the sensors add."""
-        return self._arm.external_wrench(state.position, state.external_torque)
-
-    def _weight(self, q: Array) -> Array:
-        """Of the load, at the origin of ``us_probe`` along its axes (6,) [N, N m]."""
-        return self._load.wrench(self._arm.pose(q)[:3, :3])

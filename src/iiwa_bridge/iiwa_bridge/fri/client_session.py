@@ -96,9 +96,10 @@ class ClientSession:
         missed = (gap - 1 if connected else 0) + self._pending
         before = newest.state if newest is not None and connected else None
         drop = before is not None and state.quality < ConnectionQuality.GOOD <= before.quality
-        self.counts = replace(
-            self.counts, missed=self.counts.missed + missed, quality_drops=self.counts.quality_drops + drop
-        )
+        if missed or drop:
+            self.counts = replace(
+                self.counts, missed=self.counts.missed + missed, quality_drops=self.counts.quality_drops + drop
+            )
         self._newest, self._taken = message, self._clock()
         self._log.go(state.session, self._taken, _reason(before, state))
         self._since_answer += state.session is not Session.IDLE

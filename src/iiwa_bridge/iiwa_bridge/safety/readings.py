@@ -5,8 +5,10 @@ A value that cannot be told (NaN, a wrong shape, a time stamp from the future) i
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,8 +55,7 @@ class Sample:
     refused: str = ""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """A value and its limit.
 
     Attributes:
@@ -123,8 +124,8 @@ class SpeedWindow:
 def contact_readings(wrench: Array, limits: MonitorLimits) -> tuple[Reading, ...]:
     """Of the force on the patient (6,) in ``us_probe`` [N, N m]."""
     # The sign does not matter: a strong pull by a probe that only touches says that the measurement is wrong.
-    along = abs(float(wrench[2]))
-    lateral, torque = math.hypot(*wrench[:2]), math.hypot(*wrench[3:])
+    fx, fy, fz, *moment = wrench.tolist()
+    along, lateral, torque = abs(fz), math.hypot(fx, fy), math.hypot(*moment)
     away = Reaction.RETRACT
     return (
         Reading("force", along, limits.force, "N", away),
@@ -138,27 +139,35 @@ def motion_readings(
     tool: Array, velocity: Array, joint_velocity: Array, limits: MonitorLimits, workspace: Workspace
 ) -> tuple[Reading, ...]:
     """Of the tool's pose (4, 4) [m], its velocity (3,) [m/s], in the patient frame, and the joints' (7,) [rad/s]."""
-    beam, place = tool[:3, 2], tool[:3, 3]
-    along = float(velocity @ beam)
-    lateral = math.hypot(*(velocity - along * beam))
-    outside = np.maximum(np.array(workspace.lower) - place, place - np.array(workspace.upper))
+    rows, (vx, vy, vz) = tool[:3, 2:].tolist(), velocity.tolist()
+    (bx, x), (by, y), (bz, z) = rows
+    along = vx * bx + vy * by + vz * bz
+    lateral = math.hypot(vx - along * bx, vy - along * by, vz - along * bz)
+    outside = _largest(
+        side
+        for place, low, high in zip((x, y, z), workspace.lower, workspace.upper, strict=True)
+        for side in (low - place, place - high)
+    )
     return (
         Reading("approach_speed", along, limits.approach_speed, "m/s", Reaction.STOP),
         Reading("lateral_speed", lateral, limits.lateral_speed, "m/s", Reaction.STOP),
-        Reading("joint_velocity", _largest(joint_velocity), limits.joint_velocity, "rad/s", Reaction.STOP),
-        Reading("outside", float(outside.max()), limits.outside, "m", Reaction.STOP, limits.outside_time),
+        Reading(
+            "joint_velocity", _largest(map(abs, joint_velocity.tolist())), limits.joint_velocity, "rad/s", Reaction.STOP
+        ),
+        Reading("outside", outside, limits.outside, "m", Reaction.STOP, limits.outside_time),
     )
 
 
 def joint_readings(state: RobotState, joints: JointRange, limits: MonitorLimits) -> tuple[Reading, ...]:
     """Of the joints' positions against their range and against what was commanded."""
     position = shaped(state.position, (JOINTS,))
-    low, high = joints.lower + limits.joint_margin, joints.upper - limits.joint_margin
-    beyond = np.maximum(low - position, position - high)
-    said = f"A{int(beyond.argmax()) + 1} is within {limits.joint_margin:.3g} rad of the end of its range"
-    error = _largest(shaped(state.commanded, (JOINTS,)) - position)
+    beyond = np.maximum(joints.lower - position, position - joints.upper)
+    # NaN is where it is, as for numpy's greatest.
+    nearest = int(beyond.argmax())
+    said = f"A{nearest + 1} is within {limits.joint_margin:.3g} rad of the end of its range"
+    error = _largest(map(abs, (shaped(state.commanded, (JOINTS,)) - position).tolist()))
     return (
-        Reading("joint_margin", float(beyond.max()), 0.0, "rad", Reaction.STOP, said=said),
+        Reading("joint_margin", float(beyond[nearest]) + limits.joint_margin, 0.0, "rad", Reaction.STOP, said=said),
         Reading("tracking_error", error, limits.tracking_error, "rad", Reaction.STOP, limits.tracking_time),
     )
 
@@ -167,7 +176,7 @@ def controller_readings(state: RobotState, limits: MonitorLimits) -> tuple[Readi
     """Of the controller's own states, which must be as they are while commands count."""
 
     def expect(name: str, found: IntEnum, good: bool, wanted: str) -> Reading:
-        said = f"{name} {found.name}, expected {wanted}"
+        said = "" if good else f"{name} {found.name}, expected {wanted}"
         return Reading(name, 0.0 if good else 1.0, 0.0, "", Reaction.STOP, said=said)
 
     active, good = SessionState.COMMANDING_ACTIVE, ConnectionQuality.GOOD
@@ -196,8 +205,10 @@ def shaped(value: Array, shape: tuple[int, ...]) -> Array:
     return value if np.shape(value) == shape else np.full(shape, math.nan)
 
 
-def _largest(values: Array) -> float:
-    return float(np.abs(values).max())
+def _largest(values: Iterable[float]) -> float:
+    """NaN where one of them is, which Python's own ``max`` would pass over."""
+    numbers = list(values)
+    return math.nan if any(map(math.isnan, numbers)) else max(numbers)
 
 
 def _age(stamp: float, now: float) -> float:
