@@ -20,15 +20,8 @@ import numpy as np
 from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.robot import JOINTS, ArmPlant, ArmState, Array, CellState, ControlMode, RobotCommand
 from iiwa_bridge.simulation.errors import SimulationError
-from iiwa_bridge.simulation.law import posture_of, yielding
+from iiwa_bridge.simulation.law import TICK, posture_of, rubbed, yielding
 from iiwa_bridge.simulation.sensor import SensorConfig, TorqueSensor, sample_sensor
-
-TICK = 0.001
-"""Of the controller [s]."""
-_FILM = 0.01
-"""Speed at which Coulomb friction has come up to 0.76 of its value, at least [rad/s]."""
-_CALM = 5.0
-"""A joint's friction changes its speed by no more than one part in so many in a tick, so that it does not chatter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +68,16 @@ class _Posture:
 
     Attributes:
         mass: of the joints (7, 7) [kg m^2].
-        impedance: damping of the probe (6, 6), spring and damper of the null space (7, 7), of ``law.posture_of``.
-        film: speed at which each joint's friction has come up (7,) [rad/s].
+        agility: its inverse.
+        damping: of the probe (6, 6).
+        projector: on the null space (7, 7).
+        damper: in the null space [N m s/rad].
     """
 
     def __init__(self, arm: Arm, q: Array, config: ImpedanceConfig, stiffness: Array) -> None:
-        jacobian, agility, self.mass = arm.jacobian(q), arm.agility(q), arm.mass_matrix(q)
-        self.impedance = posture_of(
-            jacobian, agility, self.mass, stiffness, config.damping_ratio, config.posture_stiffness
-        )
-        self.film = np.maximum(_FILM, _CALM * config.friction * TICK * agility.diagonal())
+        self.agility, self.mass, ratio = arm.agility(q), arm.mass_matrix(q), config.damping_ratio
+        self.damping, self.projector, idle_mass = posture_of(arm.jacobian(q), self.agility, self.mass, stiffness, ratio)
+        self.damper = 2.0 * ratio * math.sqrt(config.posture_stiffness * idle_mass)
 
 
 class ImpedanceCell:
@@ -131,10 +124,9 @@ class ImpedanceCell:
                 torque = self._yield(state, posture, wanted, target, wrench)
             else:
                 torque = self._stand(state, posture, wanted)
-            rubbed = torque
-            if self._config.friction:
-                rubbed = torque - self._config.friction * np.tanh(state.velocity / posture.film)
-            self._state = self._plant.step(rubbed, TICK)
+            friction = self._config.friction
+            moving = rubbed(torque, state.velocity, posture.agility, friction) if friction else torque
+            self._state = self._plant.step(moving, TICK)
             self._sensor.feel(self._state.contact_torque, TICK)
         return self._told(torque)
 
@@ -146,7 +138,11 @@ class ImpedanceCell:
         """Torque (7,) of the impedance towards a joint position and the pose that the probe has there [N m]."""
         q, velocity = state.position, state.velocity
         bias, (pose, jacobian) = self._arm.bias(q, velocity), self._arm.look(q)
-        return yielding(q, velocity, pose, jacobian, bias, wanted, target, wrench, self._stiffness, *posture.impedance)
+        stiffness, spring = self._stiffness, self._config.posture_stiffness
+        return yielding(
+            q, velocity, pose, jacobian, bias, wanted, target, wrench, stiffness,
+            posture.damping, posture.projector, spring, posture.damper,
+        )  # fmt: skip
 
     def _stand(self, state: ArmState, posture: _Posture, wanted: Array) -> Array:
         """Torque (7,) of position control [N m]: the same stiff spring for each joint's own mass."""

@@ -10,6 +10,13 @@ import numpy as np
 from iiwa_bridge.compiled import compiled
 from iiwa_bridge.robot import Array
 
+TICK = 0.001
+"""Of the controller [s]."""
+_FILM = 0.01
+"""Speed at which Coulomb friction has come up to 0.76 of its value, at least [rad/s]."""
+_CALM = 5.0
+"""A joint's friction changes its speed by no more than one part in so many in a tick, so that it does not chatter."""
+
 _ROW, _MATRIX, _ANY = "f8[::1]", "f8[:, ::1]", "f8[:, :]"
 
 
@@ -31,18 +38,19 @@ def cartesian_damping(agility: Array, stiffness: Array, ratio: float) -> tuple[A
     root = np.sqrt(stiffness)
     values, turn = np.linalg.eigh(agility * np.outer(root, root))
     mass, damping = np.zeros((6, 6)), np.zeros((6, 6))
-    for k in range(6):
-        mode = root * turn[:, k]
-        outer = np.outer(mode, mode)
-        mass += outer / values[k]
-        damping += outer * (2.0 * ratio / math.sqrt(values[k]))
+    for i in range(6):
+        for j in range(6):
+            for k in range(6):
+                product = root[i] * turn[i, k] * root[j] * turn[j, k]
+                mass[i, j] += product / values[k]
+                damping[i, j] += product * (2.0 * ratio / math.sqrt(values[k]))
     return mass, damping
 
 
-@compiled(f"Tuple(({_MATRIX}, {_MATRIX}, {_MATRIX}))({_MATRIX}, {_MATRIX}, {_MATRIX}, {_ROW}, f8, f8)")
+@compiled(f"Tuple(({_MATRIX}, {_MATRIX}, f8))({_MATRIX}, {_MATRIX}, {_MATRIX}, {_ROW}, f8)")
 def posture_of(
-    jacobian: Array, agility: Array, mass: Array, stiffness: Array, ratio: float, posture_stiffness: float
-) -> tuple[Array, Array, Array]:
+    jacobian: Array, agility: Array, mass: Array, stiffness: Array, ratio: float
+) -> tuple[Array, Array, float]:
     """What the impedance needs of a posture.
 
     Args:
@@ -50,21 +58,17 @@ def posture_of(
         agility: inverse of the mass matrix (7, 7) [1/(kg m^2)].
         mass: the mass matrix (7, 7) [kg m^2].
         stiffness: of the impedance (6,).
-        ratio: of its damping, and of that in the null space.
-        posture_stiffness: in the null space [N m/rad].
+        ratio: of its damping.
 
     Returns:
-        Damping of the probe (6, 6); torque by the distance to a joint position (7, 7) [N m/rad] and by the joint
-        velocity (7, 7) [N m s/rad], both in the null space.
+        Damping of the probe (6, 6), projector on the null space (7, 7), and the mass of a motion in it [kg m^2].
     """
     pull = jacobian.dot(agility)
     probe_mass, damping = cartesian_damping(pull.dot(jacobian.T), stiffness, ratio)
     projector = np.eye(len(mass)) - jacobian.T.dot(probe_mass).dot(pull)
     # With one joint to spare all rows of the projector lie along the motion that leaves the probe where it is.
     idle = projector[np.diag(projector).argmax()]
-    idle_mass = idle.dot(mass.dot(idle)) / idle.dot(idle)
-    spring = posture_stiffness * projector
-    return damping, spring, 2.0 * ratio * math.sqrt(posture_stiffness * idle_mass) * projector
+    return damping, projector, idle.dot(mass.dot(idle)) / idle.dot(idle)
 
 
 @compiled(f"{_ROW}({_MATRIX})")
@@ -107,7 +111,7 @@ def pose_error(pose: Array, target: Array) -> Array:
 
 
 @compiled(
-    f"{_ROW}({_ROW}, {_ROW}, {_ANY}, {_ANY}, {_ROW}, {_ROW}, {_ANY}, {_ROW}, {_ROW}, {_MATRIX}, {_MATRIX}, {_MATRIX})"
+    f"{_ROW}({_ROW}, {_ROW}, {_ANY}, {_ANY}, {_ROW}, {_ROW}, {_ANY}, {_ROW}, {_ROW}, {_MATRIX}, {_MATRIX}, f8, f8)"
 )
 def yielding(
     position: Array,
@@ -120,8 +124,9 @@ def yielding(
     wrench: Array,
     stiffness: Array,
     damping: Array,
-    spring: Array,
-    damper: Array,
+    projector: Array,
+    spring: float,
+    damper: float,
 ) -> Array:
     """Torque (7,) of the impedance [N m].
 
@@ -136,8 +141,9 @@ def yielding(
         wrench: fed forward, along the probe's axes (6,) [N, N m].
         stiffness: of the probe (6,).
         damping: of the probe (6, 6).
-        spring: in the null space (7, 7) [N m/rad].
-        damper: in the null space (7, 7) [N m s/rad].
+        projector: on the null space (7, 7).
+        spring: in it [N m/rad].
+        damper: in it [N m s/rad].
     """
     joints, error, twist = len(position), pose_error(pose, target), np.zeros(6)
     for i in range(6):
@@ -150,7 +156,18 @@ def yielding(
             force -= damping[i, k] * twist[k]
         for j in range(joints):
             torque[j] += jacobian[i, j] * force
-    for i in range(joints):
-        for j in range(joints):
-            torque[i] += spring[i, j] * (wanted[j] - position[j]) - damper[i, j] * velocity[j]
+    for j in range(joints):
+        pull = spring * (wanted[j] - position[j]) - damper * velocity[j]
+        for i in range(joints):
+            torque[i] += projector[i, j] * pull
     return torque
+
+
+@compiled(f"{_ROW}({_ROW}, {_ROW}, {_MATRIX}, f8)")
+def rubbed(torque: Array, velocity: Array, agility: Array, friction: float) -> Array:
+    """What Coulomb friction [N m] in every joint leaves of a torque (7,), by the inverse mass matrix (7, 7)."""
+    left = torque.copy()
+    for i in range(len(torque)):
+        film = max(_FILM, _CALM * friction * TICK * agility[i, i])
+        left[i] -= friction * math.tanh(velocity[i] / film)
+    return left

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.world.skin import Patient
-from us_grid_sim.world.touch import pressed
+from us_grid_sim.world.touch import Place, Twist, pressed, pressed_on_arm
 from us_grid_sim.world.vectors import Matrix, Vector, rows_of
+
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,10 @@ class Contact:
     """
 
     def __init__(self, patient: Patient, law: ContactLaw) -> None:
-        self._skin, self._motion = patient.skin, patient.motion
-        self._law = float(law.friction), float(law.slip), float(law.dissipation)
-        self._frame = rows_of(patient.pose.astype(np.float64).tolist())
+        skin, numbers = patient.skin, (float(law.friction), float(law.slip), float(law.dissipation))
+        frame = rows_of(patient.pose.astype(np.float64).tolist())
+        self._motion = patient.motion
+        self._place: Place = skin.nodes, skin.grid, skin.top, skin.springs, numbers, frame
         self.reset()
 
     def reset(self) -> None:
@@ -99,12 +103,33 @@ class Contact:
 
     def touch(self, tool: Tool, time: float) -> Touch:
         """Force and torque on the probe at ``time`` [s]; NOTHING where no part of it touches."""
-        skin = self._skin
-        self.rise, rate = self._motion.rise(time, self._touched)
-        touched, force, torque = pressed(
-            skin.nodes, skin.grid, skin.top, skin.springs, self._law, self._frame, *tool, self.rise, rate
-        )
+        rise, rate = self._risen(time)
+        touched, force, torque = pressed(self._place, *tool, rise, rate)
         if not touched:
             return NOTHING
         self._touched = min(self._touched, time)
         return Touch(force, torque)
+
+    def touch_arm(self, pose: Array, jacobian: Array, velocity: Array, time: float) -> tuple[Twist, Array, Array]:
+        """The same for an arm of n joints, as it feels it.
+
+        Args:
+            pose: of ``us_probe`` in ``world`` (4, 4) [m].
+            jacobian: from joint velocity to the twist of ``us_probe`` along its axes (6, n).
+            velocity: of the joints (n,) [rad/s].
+            time: [s].
+
+        Returns:
+            That twist (6,) [m/s, rad/s], the force on the patient in ``us_probe`` (3,) [N], and the joint torques by
+            the touch (n,) [N m].
+        """
+        rise, rate = self._risen(time)
+        touched, twist, force, torque = pressed_on_arm(self._place, pose, jacobian, velocity, rise, rate)
+        if touched:
+            self._touched = min(self._touched, time)
+        return twist, force, torque
+
+    def _risen(self, time: float) -> tuple[float, float]:
+        """How far the back has come towards the probe [m], which is kept, and how fast it comes [m/s]."""
+        self.rise, rate = self._motion.rise(time, self._touched)
+        return self.rise, rate

@@ -6,10 +6,9 @@ import numpy as np
 
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.world.arm import JOINT_DAMPING, TICK, ArmState, Array, check_speed, checked, ticks_of
-from us_grid_sim.world.compiled import MATRIX, VECTOR, compiled
-from us_grid_sim.world.contact import NOTHING, Contact, ContactLaw, Tool
+from us_grid_sim.world.compiled import compiled
+from us_grid_sim.world.contact import Contact, ContactLaw
 from us_grid_sim.world.skin import Patient
-from us_grid_sim.world.vectors import Matrix, Vector
 
 _ROW = "f8[::1]"
 
@@ -46,40 +45,6 @@ def _moved(
     return later, faster
 
 
-@compiled(f"Tuple(({VECTOR}, {MATRIX}, {VECTOR}, {VECTOR}))(f8[:, :], f8[:, :], {_ROW})")
-def _tool(pose: Array, jacobian: Array, velocity: Array) -> tuple[Vector, Matrix, Vector, Vector]:
-    """``contact.Tool`` of a pose (4, 4), a Jacobian (6, n) and a joint velocity (n,)."""
-    twist, motion = np.zeros(6), np.zeros(6)
-    for j in range(len(velocity)):
-        for i in range(6):
-            twist[i] += jacobian[i, j] * velocity[j]
-    for i in range(3):
-        for j in range(3):
-            motion[i] += pose[i, j] * twist[j]
-            motion[3 + i] += pose[i, j] * twist[3 + j]
-    rotation = (
-        (pose[0, 0], pose[0, 1], pose[0, 2]),
-        (pose[1, 0], pose[1, 1], pose[1, 2]),
-        (pose[2, 0], pose[2, 1], pose[2, 2]),
-    )
-    origin = pose[0, 3], pose[1, 3], pose[2, 3]
-    return origin, rotation, (motion[0], motion[1], motion[2]), (motion[3], motion[4], motion[5])
-
-
-@compiled(f"Tuple(({_ROW}, {_ROW}))(f8[:, :], f8[:, :], {VECTOR}, {VECTOR})")
-def _felt(pose: Array, jacobian: Array, force: Vector, torque: Vector) -> tuple[Array, Array]:
-    """The force on the patient (3,) in ``us_probe`` [N] and the joint torques (n,) [N m] of a ``contact.Touch``."""
-    wrench, joints = np.zeros(6), np.zeros(jacobian.shape[1])
-    for i in range(3):
-        for j in range(3):
-            wrench[i] += pose[j, i] * force[j]
-            wrench[3 + i] += pose[j, i] * torque[j]
-    for j in range(len(joints)):
-        for i in range(6):
-            joints[j] += jacobian[i, j] * wrench[i]
-    return -wrench[:3], joints
-
-
 class RigidArm:
     """An arm of which the inertia is frozen where it was reset.
 
@@ -105,7 +70,6 @@ class RigidArm:
     def __init__(self, model: ArmModel, patient: Patient, law: ContactLaw | None = None, joints: int = 7) -> None:
         self._model, self._joints = model, joints
         self._contact = Contact(patient, law if law is not None else ContactLaw())
-        self._untouched = np.zeros(3), np.zeros(joints)
         self.reset(np.zeros(joints))
 
     def reset(self, position: Array) -> ArmState:
@@ -152,12 +116,10 @@ class RigidArm:
     def _look(self) -> None:
         """Find where the tool is and how it is touched."""
         self._pose, jacobian = self._model.look(self._position)
-        tool = Tool(*_tool(self._pose, jacobian, self._velocity))
-        check_speed(tool.velocity + tool.spin)
-        touch = self._contact.touch(tool, self._ticks * TICK)
-        self._force, self._contact_torque = self._untouched
-        if touch is not NOTHING:
-            self._force, self._contact_torque = _felt(self._pose, jacobian, *touch)
+        twist, self._force, self._contact_torque = self._contact.touch_arm(
+            self._pose, jacobian, self._velocity, self._ticks * TICK
+        )
+        check_speed(twist)
 
     def _state(self) -> ArmState:
         return ArmState(

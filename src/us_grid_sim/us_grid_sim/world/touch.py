@@ -32,8 +32,14 @@ Law = tuple[float, float, float]
 Frame = tuple[Matrix, Vector]
 """Rotation and origin of the patient frame [m]."""
 
+Place = tuple[Array, Grid, float, Springs, Law, Frame]
+"""Of a touch: the skin's height, slopes by x and y, and give over the patient's (x, y) (n, m, 4) [m]; where these nodes
+lie; the smallest height [m]; what else there is to know of skin and patient."""
+Twist = tuple[float, float, float, float, float, float]
+
+_TWIST = "UniTuple(f8, 6)"
 _MAPS = "f8[:, :, ::1], UniTuple(f8, 5)"
-_FRAME = f"Tuple(({MATRIX}, {VECTOR}))"
+_PLACE = f"Tuple(({_MAPS}, f8, {VECTOR}, {VECTOR}, Tuple(({MATRIX}, {VECTOR}))))"
 _TOOL = f"{VECTOR}, {MATRIX}, {VECTOR}, {VECTOR}"
 
 
@@ -83,14 +89,9 @@ def _from(frame: Matrix, vector: Vector) -> Vector:
     return a * x + b * y + c * z, d * x + e * y + f * z, g * x + h * y + i * z
 
 
-@compiled(f"Tuple((b1, {VECTOR}, {VECTOR}))({_MAPS}, f8, {VECTOR}, {VECTOR}, {_FRAME}, {_TOOL}, f8, f8)")
+@compiled(f"Tuple((b1, {VECTOR}, {VECTOR}))({_PLACE}, {_TOOL}, f8, f8)")
 def pressed(
-    nodes: Array,
-    grid: Grid,
-    top: float,
-    springs: Springs,
-    law: Law,
-    patient: Frame,
+    place: Place,
     origin: Vector,
     rotation: Matrix,
     velocity: Vector,
@@ -101,12 +102,7 @@ def pressed(
     """What the skin does to the face.
 
     Args:
-        nodes: height, slopes by x and y, and give over the patient's (x, y) (n, m, 4) [m].
-        grid: where they lie.
-        top: the smallest height [m].
-        springs: under the skin.
-        law: damping and friction.
-        patient: the patient frame in ``world``.
+        place: of the touch.
         origin: of the tool in ``world`` [m].
         rotation: rows of the matrix from the tool to ``world``.
         velocity: of its origin [m/s].
@@ -117,7 +113,7 @@ def pressed(
     Returns:
         Whether it touches, the force [N], and the torque about the tool's origin [N m], both in ``world``.
     """
-    axes, (left, front, low) = patient
+    nodes, grid, top, springs, (friction, slip, dissipation), (axes, (left, front, low)) = place
     x, y, z = _to(axes, (origin[0] - left, origin[1] - front, origin[2] - low))
     ax, ay, az = _to(axes, (rotation[0][0], rotation[1][0], rotation[2][0]))
     bx, by, bz = _to(axes, (rotation[0][2], rotation[1][2], rotation[2][2]))
@@ -128,7 +124,6 @@ def pressed(
     z, uz, touched = z + rise, uz + rate, False
     if z < top - _REACH:
         return touched, (fx, fy, fz), (mx, my, mz)
-    friction, slip, dissipation = law
     for offset in _OFFSETS:
         # The sphere's middle, then its foot, seen from the origin.
         cx, cy, cz = offset * ax - ROUNDING * bx, offset * ay - ROUNDING * by, offset * az - ROUNDING * bz
@@ -150,3 +145,48 @@ def pressed(
         fx, fy, fz = fx + px, fy + py, fz + pz
         mx, my, mz = mx + cy * pz - cz * py, my + cz * px - cx * pz, mz + cx * py - cy * px
     return touched, _from(axes, (fx, fy, fz)), _from(axes, (mx, my, mz))
+
+
+@compiled(f"Tuple((b1, {_TWIST}, f8[::1], f8[::1]))({_PLACE}, f8[:, :], f8[:, :], f8[::1], f8, f8)")
+def pressed_on_arm(
+    place: Place,
+    pose: Array,
+    jacobian: Array,
+    joint_velocity: Array,
+    rise: float,
+    rate: float,
+) -> tuple[bool, Twist, Array, Array]:
+    """The same for an arm, and told as it feels it.
+
+    Args:
+        place: of the touch.
+        pose: of the tool in ``world`` (4, 4) [m].
+        jacobian: from joint velocity to the tool's twist (6, n), along the tool's axes.
+        joint_velocity: (n,) [rad/s].
+        rise: of the back towards the probe [m].
+        rate: of that [m/s].
+
+    Returns:
+        Whether it touches; the tool's twist along its axes (6,) [m/s, rad/s]; the force on the patient in the tool's
+        frame (3,) [N]; and the joint torques by the touch (n,) [N m].
+    """
+    joints, twist, wrench = len(joint_velocity), np.zeros(6), np.zeros(6)
+    for i in range(6):
+        for j in range(joints):
+            twist[i] += jacobian[i, j] * joint_velocity[j]
+    rotation = (
+        (pose[0, 0], pose[0, 1], pose[0, 2]),
+        (pose[1, 0], pose[1, 1], pose[1, 2]),
+        (pose[2, 0], pose[2, 1], pose[2, 2]),
+    )
+    velocity = _from(rotation, (twist[0], twist[1], twist[2]))
+    spin = _from(rotation, (twist[3], twist[4], twist[5]))
+    origin = (pose[0, 3], pose[1, 3], pose[2, 3])
+    touched, force, torque = pressed(place, origin, rotation, velocity, spin, rise, rate)
+    wrench[0], wrench[1], wrench[2] = _to(rotation, force)
+    wrench[3], wrench[4], wrench[5] = _to(rotation, torque)
+    by_touch = np.zeros(joints)
+    for i in range(6):
+        for j in range(joints):
+            by_touch[j] += jacobian[i, j] * wrench[i]
+    return touched, (twist[0], twist[1], twist[2], twist[3], twist[4], twist[5]), -wrench[:3], by_touch
