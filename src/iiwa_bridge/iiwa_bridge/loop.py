@@ -232,11 +232,12 @@ class Loop:
     def _guarded(self, guard: CommandGuard, state: RobotState, sample: probe_controller.Sample, now: float) -> Guarded:
         """What is sent in this cycle."""
         sent = guard.position
-        sent_pose = self._sensing.over_patient(sent)
+        sent_tool = self._arm.pose(sent)
+        sent_pose = self._sensing.from_world(sent_tool)
         command = RobotCommand(sent, np.zeros(6) if state.command is CommandMode.WRENCH else None)
         if MOTION[self._machine.state] is not Motion.STILL:
             try:
-                command = self._moved(sent, sent_pose, state, sample, now)
+                command = self._moved(sent, sent_tool, state, sample, now)
             except IiwaBridgeError as error:
                 self._machine.fire(Event.STOP, now, str(error))
             self._follow_machine()
@@ -245,9 +246,9 @@ class Loop:
         return guarded
 
     def _moved(
-        self, sent: Array, sent_pose: Array, state: RobotState, sample: probe_controller.Sample, now: float
+        self, sent: Array, sent_tool: Array, state: RobotState, sample: probe_controller.Sample, now: float
     ) -> RobotCommand:
-        """The next command of a motion: from the position that was sent last to the wanted pose.
+        """The next command of a motion from what was sent last, its tool's pose (4, 4) in ``world`` on.
 
         What was sent, and not what was measured, is where the inverse starts from: the arm gives way by the contact
         force, and a set point that began there would follow it.
@@ -258,13 +259,13 @@ class Loop:
             self._travel = None if self._travel.ended else self._travel
         else:
             if self._fresh:
-                sample = replace(sample, pose=sent_pose)
+                sample = replace(sample, pose=self._sensing.from_world(sent_tool))
                 self._fresh = False
             reference = self._probe.update(sample, period)
             pose, wrench = reference.pose, reference.wrench
             if reference.event is not None:
                 self._take_event(reference.event, sample, now)
-        twist = pose_error(self._arm.pose(sent), self._sensing.in_world(pose)) / period
+        twist = pose_error(sent_tool, self._sensing.in_world(pose)) / period
         return RobotCommand(sent + self._inverse.step(sent, twist, period).motion, wrench)
 
     def _take_event(self, event: probe_controller.Event, sample: probe_controller.Sample, now: float) -> None:

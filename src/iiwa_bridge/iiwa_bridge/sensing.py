@@ -33,7 +33,11 @@ class Sensing:
 
     def over_patient(self, q: Array) -> Array:
         """Pose (4, 4) of ``us_probe`` in the patient frame [m] at a joint position (7,) [rad]."""
-        return np.asarray(self._to_patient @ self._arm.pose(q))
+        return self.from_world(self._arm.pose(q))
+
+    def from_world(self, pose: Array) -> Array:
+        """A pose (4, 4) in ``world`` as one in the patient frame [m]."""
+        return np.asarray(self._to_patient @ pose)
 
     def in_world(self, pose: Array) -> Array:
         """A pose (4, 4) in the patient frame as one in ``world`` [m]."""
@@ -53,7 +57,7 @@ class Sensing:
         else:
             self._still.clear()
         weight = self._load.wrench(pose[:3, :3])
-        return Sample(np.asarray(self._to_patient @ pose), -(felt - weight - self._bias))
+        return Sample(self.from_world(pose), -(felt - weight - self._bias))
 
     def tare(self, state: RobotState) -> None:
         """Take what is felt at rest, in the air, for nothing.

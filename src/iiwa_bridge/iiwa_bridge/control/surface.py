@@ -104,16 +104,37 @@ def _spread(transition: Array, covariance: Array) -> Array:
     return whole
 
 
-@compiled("Tuple((float64[::1], float64[:,::1]))(float64[::1], float64[:,::1], float64[:,::1], float64[::1])")
-def _predicted(state: Array, covariance: Array, transition: Array, added: Array) -> tuple[Array, Array]:
-    """State (8,) and covariance (8, 8) after a transition (8, 8) that adds variances (8,)."""
+@compiled(
+    "Tuple((float64[::1], float64[:,::1]))"
+    "(float64[::1], float64[:,::1], float64[:], float64, float64, float64, float64, float64)"
+)
+def _predicted(
+    state: Array,
+    covariance: Array,
+    way: Array,
+    kept: float,
+    turn: float,
+    drifted: float,
+    bent: float,
+    breathed: float,
+) -> tuple[Array, Array]:
+    """State (8,) and covariance (8, 8) after a way (2,) [m], in which the breath keeps a share and turns by an angle
+    [rad], and which adds to the variances of depth [m^2], slopes [rad^2] and breath [m^2].
+    """
+    transition = travel(way)
+    transition[6, 6] = transition[7, 7] = kept * math.cos(turn)
+    transition[6, 7] = kept * math.sin(turn)
+    transition[7, 6] = -transition[6, 7]
     after = np.zeros(8)
     for i in range(8):
         for k in range(8):
             after[i] += transition[i, k] * state[k]
     spread = _spread(transition, covariance)
-    for i in range(8):
-        spread[i, i] += added[i]
+    spread[0, 0] += drifted
+    for i in range(1, 3):
+        spread[i, i] += bent
+    for i in range(6, 8):
+        spread[i, i] += breathed
     return after, spread
 
 
@@ -170,12 +191,8 @@ class SurfaceEstimator:
     def _predict(self, way: Array, dt: float) -> None:
         config = self._config
         kept, turn = math.exp(-dt / config.breath_memory), 2.0 * math.pi * config.breath_rate * dt
-        transition = travel(way)
-        transition[6, 6] = transition[7, 7] = kept * math.cos(turn)
-        transition[6, 7] = kept * math.sin(turn)
-        transition[7, 6] = -transition[6, 7]
-        added = np.zeros(8)
-        added[DEPTH] = config.drift**2 * dt
-        added[SLOPES] = config.bending * length(way)
-        added[BREATH] = config.breath_deviation**2 * (1.0 - kept**2)
-        self._state, self._covariance = _predicted(self._state, self._covariance, transition, added)
+        drifted, bent = config.drift**2 * dt, config.bending * length(way)
+        breathed = config.breath_deviation**2 * (1.0 - kept**2)
+        self._state, self._covariance = _predicted(
+            self._state, self._covariance, way, kept, turn, drifted, bent, breathed
+        )

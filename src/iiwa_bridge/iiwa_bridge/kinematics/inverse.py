@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.kinematics.errors import KinematicsError
-from iiwa_bridge.kinematics.programme import box, split, towards, within
+from iiwa_bridge.kinematics.programme import joint_step
 
 Array = npt.NDArray[np.float64]
 
@@ -116,8 +116,19 @@ class DifferentialInverse:
                 f"step from {q} rad with twist {twist} for {period} s; expected finite numbers, the period above 0"
             )
         config = self._config
-        task, free, smallest = split(self._arm.jacobian(q), twist, config.singular, config.damping)
-        lower, upper = box(q, self._lower, self._upper, self._fastest, min(config.damper, 1.0 / period))
-        wanted = towards(q, self._posture, free, config.posture_gain, config.posture_speed)
-        motion, scale = within(task, free, lower, upper, wanted, period)
+        motion, scale, smallest = joint_step(
+            q,
+            self._arm.jacobian(q),
+            twist,
+            period,
+            self._lower,
+            self._upper,
+            self._fastest,
+            self._posture,
+            config.damper,
+            config.singular,
+            config.damping,
+            config.posture_gain,
+            config.posture_speed,
+        )
         return JointStep(motion, scale, smallest)

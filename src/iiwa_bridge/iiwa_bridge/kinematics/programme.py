@@ -90,14 +90,14 @@ def _decompose(jacobian: Array) -> tuple[Array, Array, Array, Array]:
 
 
 @compiled("UniTuple(float64[::1], 2)(float64[::1], float64[::1], float64[::1], float64[::1], float64)")
-def box(q: Array, lower: Array, upper: Array, fastest: Array, share: float) -> tuple[Array, Array]:
+def _box(q: Array, lower: Array, upper: Array, fastest: Array, share: float) -> tuple[Array, Array]:
     """Least and greatest joint velocity (7,) [rad/s]; standing still is always in between."""
     least = -np.minimum(np.maximum(share * (q - lower), 0.0), fastest)
     return least, np.minimum(np.maximum(share * (upper - q), 0.0), fastest)
 
 
 @compiled("float64(float64[::1], float64[::1], float64[::1], float64, float64)")
-def towards(q: Array, posture: Array, free: Array, gain: float, speed: float) -> float:
+def _towards(q: Array, posture: Array, free: Array, gain: float, speed: float) -> float:
     """The speed along n that the posture asks for [rad/s]."""
     wanted = 0.0
     for i in range(len(q)):
@@ -106,7 +106,7 @@ def towards(q: Array, posture: Array, free: Array, gain: float, speed: float) ->
 
 
 @compiled("Tuple((float64[::1], float64[::1], float64))(float64[:,:], float64[::1], float64, float64)")
-def split(jacobian: Array, twist: Array, singular: float, damping: float) -> tuple[Array, Array, float]:
+def _split(jacobian: Array, twist: Array, singular: float, damping: float) -> tuple[Array, Array, float]:
     """J# v (7,), n (7,) and the smallest singular value.
 
     Numerical filtering (Maciejewski and Klein 1988; the damping as in Chiaverini 1997): a singular value s
@@ -143,9 +143,46 @@ def _largest_scale(task: Array, free: Array, lower: Array, upper: Array, wanted:
     return scale, min(max(wanted, (low - scale * slope).max()), (high - scale * slope).min())
 
 
-@compiled("Tuple((float64[::1], float64))(float64[::1], float64[::1], float64[::1], float64[::1], float64, float64)")
-def within(task: Array, free: Array, lower: Array, upper: Array, wanted: float, period: float) -> tuple[Array, float]:
-    """The motion (7,) in a period [rad], and s."""
-    scale, along = _largest_scale(task, free, lower, upper, wanted)
+@compiled(
+    "Tuple((float64[::1], float64, float64))(float64[::1], float64[:,:], float64[::1], float64,"
+    " float64[::1], float64[::1], float64[::1], float64[::1], float64, float64, float64, float64, float64)"
+)
+def joint_step(
+    q: Array,
+    jacobian: Array,
+    twist: Array,
+    period: float,
+    lower: Array,
+    upper: Array,
+    fastest: Array,
+    posture: Array,
+    damper: float,
+    singular: float,
+    damping: float,
+    posture_gain: float,
+    posture_speed: float,
+) -> tuple[Array, float, float]:
+    """Motion (7,) in a period [rad], the share of the twist that it does, and the smallest singular value.
+
+    Args:
+        q: joint position (7,) [rad].
+        jacobian: there (6, 7).
+        twist: that is wanted (6,).
+        period: [s].
+        lower: least position (7,) [rad].
+        upper: greatest position (7,) [rad].
+        fastest: speed of each joint (7,) [rad/s].
+        posture: joint position (7,) that the elbow keeps near to [rad].
+        damper: of ``InverseConfig``, as are all that follow.
+        singular: likewise.
+        damping: likewise.
+        posture_gain: likewise.
+        posture_speed: likewise.
+    """
+    task, free, smallest = _split(jacobian, twist, singular, damping)
+    least, greatest = _box(q, lower, upper, fastest, min(damper, 1.0 / period))
+    wanted = _towards(q, posture, free, posture_gain, posture_speed)
+    scale, along = _largest_scale(task, free, least, greatest, wanted)
     # What leaves the box here is rounding, or below _STILL.
-    return period * np.minimum(np.maximum(scale * task + along * free, lower), upper), scale
+    velocity = np.minimum(np.maximum(scale * task + along * free, least), greatest)
+    return period * velocity, scale, smallest

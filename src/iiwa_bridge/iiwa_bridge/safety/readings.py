@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from iiwa_bridge.compiled import compiled
 from iiwa_bridge.robot import JOINTS, Array, ConnectionQuality, DriveState, RobotState, SafetyState, SessionState
 from iiwa_bridge.safety.limits import JointRange, MonitorLimits, Workspace
 
@@ -161,13 +162,11 @@ def motion_readings(
 def joint_readings(state: RobotState, joints: JointRange, limits: MonitorLimits) -> tuple[Reading, ...]:
     """Of the joints' positions against their range and against what was commanded."""
     position = shaped(state.position, (JOINTS,))
-    beyond = np.maximum(joints.lower - position, position - joints.upper)
-    # NaN is where it is, as for numpy's greatest.
-    nearest = int(beyond.argmax())
+    beyond, nearest = _farthest_out(position, joints.lower, joints.upper)
     said = f"A{nearest + 1} is within {limits.joint_margin:.3g} rad of the end of its range"
-    error = _largest(map(abs, (shaped(state.commanded, (JOINTS,)) - position).tolist()))
+    error = _farthest_out(shaped(state.commanded, (JOINTS,)), position, position)[0]
     return (
-        Reading("joint_margin", float(beyond[nearest]) + limits.joint_margin, 0.0, "rad", Reaction.STOP, said=said),
+        Reading("joint_margin", beyond + limits.joint_margin, 0.0, "rad", Reaction.STOP, said=said),
         Reading("tracking_error", error, limits.tracking_error, "rad", Reaction.STOP, limits.tracking_time),
     )
 
@@ -203,6 +202,19 @@ def age_readings(sample: Sample, now: float, limits: MonitorLimits) -> tuple[Rea
 def shaped(value: Array, shape: tuple[int, ...]) -> Array:
     """The array if it has this shape, else one of NaN."""
     return value if np.shape(value) == shape else np.full(shape, math.nan)
+
+
+@compiled("Tuple((float64, int64))(float64[:], float64[:], float64[:])")
+def _farthest_out(values: Array, lower: Array, upper: Array) -> tuple[float, int]:
+    """How far the worst of values (n,) is out of its range, negative inside, and which one; NaN where one is NaN."""
+    farthest, worst = -math.inf, 0
+    for i in range(len(values)):
+        out = max(lower[i] - values[i], values[i] - upper[i])
+        if not out <= farthest:
+            farthest, worst = out, i
+        if math.isnan(farthest):
+            break
+    return farthest, worst
 
 
 def _largest(values: Iterable[float]) -> float:
