@@ -20,7 +20,7 @@ import numpy as np
 from iiwa_bridge.kinematics.arm import Arm
 from iiwa_bridge.robot import JOINTS, ArmPlant, ArmState, Array, CellState, ControlMode, RobotCommand
 from iiwa_bridge.simulation.errors import SimulationError
-from iiwa_bridge.simulation.law import TICK, posture_of, rubbed, yielding
+from iiwa_bridge.simulation.law import TICK, add_impedance, posture_of, rub
 from iiwa_bridge.simulation.sensor import SensorConfig, TorqueSensor, sample_sensor
 
 
@@ -120,13 +120,16 @@ class ImpedanceCell:
         target, wrench = self._arm.pose(wanted), _felt_at_probe(command.wrench)
         for _ in range(round(duration / TICK)):
             state = self._state
+            torque = self._arm.bias(state.position, state.velocity)
             if soft:
-                torque = self._yield(state, posture, wanted, target, wrench)
+                self._yield(torque, state, posture, wanted, target, wrench)
             else:
-                torque = self._stand(state, posture, wanted)
-            friction = self._config.friction
-            moving = rubbed(torque, state.velocity, posture.agility, friction) if friction else torque
-            self._state = self._plant.step(moving, TICK)
+                torque += self._stand(state, posture, wanted)
+            rubbed = torque
+            if self._config.friction:
+                rubbed = torque.copy()
+                rub(rubbed, state.velocity, posture.agility, self._config.friction)
+            self._state = self._plant.step(rubbed, TICK)
             self._sensor.feel(self._state.contact_torque, TICK)
         return self._told(torque)
 
@@ -134,21 +137,21 @@ class ImpedanceCell:
         """Close the plant."""
         self._plant.close()
 
-    def _yield(self, state: ArmState, posture: _Posture, wanted: Array, target: Array, wrench: Array) -> Array:
-        """Torque (7,) of the impedance towards a joint position and the pose that the probe has there [N m]."""
-        q, velocity = state.position, state.velocity
-        bias, (pose, jacobian) = self._arm.bias(q, velocity), self._arm.look(q)
-        stiffness, spring = self._stiffness, self._config.posture_stiffness
-        return yielding(
-            q, velocity, pose, jacobian, bias, wanted, target, wrench, stiffness,
+    def _yield(
+        self, torque: Array, state: ArmState, posture: _Posture, wanted: Array, target: Array, wrench: Array
+    ) -> None:
+        """Add that of the impedance to a torque (7,) [N m]: towards a joint position and the pose it has."""
+        q, stiffness, spring = state.position, self._stiffness, self._config.posture_stiffness
+        pose, jacobian = self._arm.look(q)
+        add_impedance(
+            torque, q, state.velocity, pose, jacobian, wanted, target, wrench, stiffness,
             posture.damping, posture.projector, spring, posture.damper,
         )  # fmt: skip
 
     def _stand(self, state: ArmState, posture: _Posture, wanted: Array) -> Array:
-        """Torque (7,) of position control [N m]: the same stiff spring for each joint's own mass."""
+        """Torque (7,) of position control beside the bias [N m]: the same stiff spring for each joint's own mass."""
         rate = self._config.position_rate
-        pull = posture.mass.dot(rate**2 * (wanted - state.position) - 2.0 * rate * state.velocity)
-        return np.asarray(pull + self._arm.bias(state.position, state.velocity))
+        return np.asarray(posture.mass @ (rate**2 * (wanted - state.position) - 2.0 * rate * state.velocity))
 
     def _told(self, torque: Array) -> CellState:
         return CellState(self._state.position.copy(), torque, self._sensor.read())

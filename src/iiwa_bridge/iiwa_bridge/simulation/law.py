@@ -38,12 +38,13 @@ def cartesian_damping(agility: Array, stiffness: Array, ratio: float) -> tuple[A
     root = np.sqrt(stiffness)
     values, turn = np.linalg.eigh(agility * np.outer(root, root))
     mass, damping = np.zeros((6, 6)), np.zeros((6, 6))
-    for i in range(6):
-        for j in range(6):
-            for k in range(6):
-                product = root[i] * turn[i, k] * root[j] * turn[j, k]
-                mass[i, j] += product / values[k]
-                damping[i, j] += product * (2.0 * ratio / math.sqrt(values[k]))
+    for k in range(6):
+        heavy, damped = 1.0 / values[k], 2.0 * ratio / math.sqrt(values[k])
+        for i in range(6):
+            for j in range(6):
+                both = root[i] * turn[i, k] * root[j] * turn[j, k]
+                mass[i, j] += heavy * both
+                damping[i, j] += damped * both
     return mass, damping
 
 
@@ -110,15 +111,13 @@ def pose_error(pose: Array, target: Array) -> Array:
     return error
 
 
-@compiled(
-    f"{_ROW}({_ROW}, {_ROW}, {_ANY}, {_ANY}, {_ROW}, {_ROW}, {_ANY}, {_ROW}, {_ROW}, {_MATRIX}, {_MATRIX}, f8, f8)"
-)
-def yielding(
+@compiled(f"void({_ROW}, {_ROW}, {_ROW}, {_ANY}, {_ANY}, {_ROW}, {_ANY}, {_ROW}, {_ROW}, {_MATRIX}, {_MATRIX}, f8, f8)")
+def add_impedance(
+    torque: Array,
     position: Array,
     velocity: Array,
     pose: Array,
     jacobian: Array,
-    bias: Array,
     wanted: Array,
     target: Array,
     wrench: Array,
@@ -127,15 +126,15 @@ def yielding(
     projector: Array,
     spring: float,
     damper: float,
-) -> Array:
-    """Torque (7,) of the impedance [N m].
+) -> None:
+    """Add that of the impedance to a torque.
 
     Args:
+        torque: of the joints (7,) [N m].
         position: of the joints (7,) [rad].
         velocity: of the joints (7,) [rad/s].
         pose: of the probe at that position (4, 4) [m].
         jacobian: of the probe there (6, 7).
-        bias: torque of Coriolis forces and gravity (7,) [N m].
         wanted: joint position (7,) [rad].
         target: pose of the probe at the wanted position (4, 4) [m].
         wrench: fed forward, along the probe's axes (6,) [N, N m].
@@ -149,7 +148,6 @@ def yielding(
     for i in range(6):
         for j in range(joints):
             twist[i] += jacobian[i, j] * velocity[j]
-    torque = bias.copy()
     for i in range(6):
         force = stiffness[i] * error[i] + wrench[i]
         for k in range(6):
@@ -160,14 +158,11 @@ def yielding(
         pull = spring * (wanted[j] - position[j]) - damper * velocity[j]
         for i in range(joints):
             torque[i] += projector[i, j] * pull
-    return torque
 
 
-@compiled(f"{_ROW}({_ROW}, {_ROW}, {_MATRIX}, f8)")
-def rubbed(torque: Array, velocity: Array, agility: Array, friction: float) -> Array:
-    """What Coulomb friction [N m] in every joint leaves of a torque (7,), by the inverse mass matrix (7, 7)."""
-    left = torque.copy()
+@compiled(f"void({_ROW}, {_ROW}, {_MATRIX}, f8)")
+def rub(torque: Array, velocity: Array, agility: Array, friction: float) -> None:
+    """Take Coulomb friction [N m] in every joint from a torque (7,), by velocity and inverse mass matrix (7, 7)."""
     for i in range(len(torque)):
         film = max(_FILM, _CALM * friction * TICK * agility[i, i])
-        left[i] -= friction * math.tanh(velocity[i] / film)
-    return left
+        torque[i] -= friction * math.tanh(velocity[i] / film)

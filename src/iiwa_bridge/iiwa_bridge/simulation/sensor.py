@@ -29,10 +29,11 @@ def _with_drift(noise: Array, amplitude: Array, rate: Array, phase: Array, time:
     return total
 
 
-@compiled("f8[::1](f8[::1], f8[::1], f8)")
-def _lagged(felt: Array, torque: Array, share: float) -> Array:
-    """What is felt (n,) after it has gone this share of its way to a torque (n,)."""
-    return felt + share * (torque - felt)
+@compiled("void(f8[::1], f8[::1], f8)")
+def _follow(felt: Array, torque: Array, share: float) -> None:
+    """Take what is felt (n,) this share of its way to a torque (n,)."""
+    for i in range(len(felt)):
+        felt[i] += share * (torque[i] - felt[i])
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class TorqueSensor:
 
     def feel(self, torque: Array, duration: float) -> None:
         """The torque by contact (7,) [N m] that acted for ``duration`` [s]."""
-        self._felt = _lagged(self._felt, torque, -math.expm1(-duration / self._lag))
+        _follow(self._felt, torque, -math.expm1(-duration / self._lag))
         self._time += duration
 
     def read(self) -> Array:

@@ -124,7 +124,8 @@ class Contact:
             the touch (n,) [N m].
         """
         rise, rate = self._risen(time)
-        touched, twist, force, torque = pressed_on_arm(self._place, pose, jacobian, velocity, rise, rate)
+        force, torque = np.empty(3), np.empty(len(velocity))
+        touched, twist = pressed_on_arm(self._place, pose, jacobian, velocity, rise, rate, force, torque)
         if touched:
             self._touched = min(self._touched, time)
         return twist, force, torque

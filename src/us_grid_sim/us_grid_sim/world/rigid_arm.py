@@ -10,8 +10,6 @@ from us_grid_sim.world.compiled import compiled
 from us_grid_sim.world.contact import Contact, ContactLaw
 from us_grid_sim.world.skin import Patient
 
-_ROW = "f8[::1]"
-
 
 class ArmModel(Protocol):
     """Kinematics and dynamics of an arm of n joints; ``iiwa_bridge.kinematics.arm.Arm`` is one."""
@@ -31,18 +29,14 @@ class ArmModel(Protocol):
         ...
 
 
-@compiled(f"Tuple(({_ROW}, {_ROW}))(f8[:, ::1], {_ROW}, {_ROW}, {_ROW}, {_ROW}, {_ROW})")
-def _moved(
-    agility: Array, position: Array, velocity: Array, applied: Array, gravity: Array, contact: Array
-) -> tuple[Array, Array]:
-    """Position and velocity (n,) a tick later, by TICK times the inverse mass matrix (n, n) and three torques (n,)."""
-    joints = len(position)
-    later, faster = np.empty(joints), velocity.copy()
-    for i in range(joints):
-        for j in range(joints):
-            faster[i] += agility[i, j] * (applied[j] - gravity[j] + contact[j] - JOINT_DAMPING * velocity[j])
-        later[i] = position[i] + TICK * faster[i]
-    return later, faster
+@compiled("void(f8[::1], f8[::1], f8[:, ::1], f8[::1], f8[::1], f8[::1])")
+def _move(position: Array, velocity: Array, agility: Array, applied: Array, gravity: Array, by_touch: Array) -> None:
+    """Take position and velocity (n,) on by a tick, by TICK times the inverse mass matrix (n, n) and torques (n,)."""
+    load = applied - gravity + by_touch - JOINT_DAMPING * velocity
+    for i in range(len(position)):
+        for j in range(len(position)):
+            velocity[i] += agility[i, j] * load[j]
+        position[i] += TICK * velocity[i]
 
 
 class RigidArm:
@@ -98,14 +92,10 @@ class RigidArm:
         """
         applied = checked(torque, self._joints, "torque")
         for _ in range(ticks_of(duration)):
-            self._position, self._velocity = _moved(
-                self._agility,
-                self._position,
-                self._velocity,
-                applied,
-                self._model.gravity(self._position),
-                self._contact_torque,
-            )
+            gravity = self._model.gravity(self._position)
+            # Those of the tick before are in a state that was handed out.
+            self._position, self._velocity = self._position.copy(), self._velocity.copy()
+            _move(self._position, self._velocity, self._agility, applied, gravity, self._contact_torque)
             self._ticks += 1
             self._look()
         return self._state()

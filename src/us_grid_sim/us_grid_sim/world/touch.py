@@ -147,7 +147,7 @@ def pressed(
     return touched, _from(axes, (fx, fy, fz)), _from(axes, (mx, my, mz))
 
 
-@compiled(f"Tuple((b1, {_TWIST}, f8[::1], f8[::1]))({_PLACE}, f8[:, :], f8[:, :], f8[::1], f8, f8)")
+@compiled(f"Tuple((b1, {_TWIST}))({_PLACE}, f8[:, :], f8[:, :], f8[::1], f8, f8, f8[::1], f8[::1])")
 def pressed_on_arm(
     place: Place,
     pose: Array,
@@ -155,7 +155,9 @@ def pressed_on_arm(
     joint_velocity: Array,
     rise: float,
     rate: float,
-) -> tuple[bool, Twist, Array, Array]:
+    on_patient: Array,
+    by_touch: Array,
+) -> tuple[bool, Twist]:
     """The same for an arm, and told as it feels it.
 
     Args:
@@ -165,10 +167,11 @@ def pressed_on_arm(
         joint_velocity: (n,) [rad/s].
         rise: of the back towards the probe [m].
         rate: of that [m/s].
+        on_patient: gets the force on the patient (3,), in the tool's frame [N].
+        by_touch: gets the joint torques by the touch (n,) [N m].
 
     Returns:
-        Whether it touches; the tool's twist along its axes (6,) [m/s, rad/s]; the force on the patient in the tool's
-        frame (3,) [N]; and the joint torques by the touch (n,) [N m].
+        Whether it touches, and the tool's twist along its axes (6,) [m/s, rad/s].
     """
     joints, twist, wrench = len(joint_velocity), np.zeros(6), np.zeros(6)
     for i in range(6):
@@ -185,8 +188,9 @@ def pressed_on_arm(
     touched, force, torque = pressed(place, origin, rotation, velocity, spin, rise, rate)
     wrench[0], wrench[1], wrench[2] = _to(rotation, force)
     wrench[3], wrench[4], wrench[5] = _to(rotation, torque)
-    by_touch = np.zeros(joints)
+    on_patient[:] = -wrench[:3]
+    by_touch[:] = 0.0
     for i in range(6):
         for j in range(joints):
             by_touch[j] += jacobian[i, j] * wrench[i]
-    return touched, (twist[0], twist[1], twist[2], twist[3], twist[4], twist[5]), -wrench[:3], by_touch
+    return touched, (twist[0], twist[1], twist[2], twist[3], twist[4], twist[5])
