@@ -115,6 +115,13 @@ def test_a_patient_lies_in_a_pose() -> None:
         Patient(plane(), np.diag([1.0, 2.0, 1.0, 1.0]))
 
 
+def test_beyond_the_maps_their_last_values_hold_and_what_is_no_number_stays_within_them() -> None:
+    tilted = plane(slope=0.1)
+    assert tilted.under(5.0, -5.0)[0] == pytest.approx(0.01)
+    assert tilted.under(-5.0, 5.0)[0] == pytest.approx(-0.01)
+    assert tilted.under(math.nan, math.nan) == tilted.under(-5.0, -5.0)
+
+
 # How it moves.
 
 
@@ -282,6 +289,24 @@ def test_a_back_that_moves_displaces_the_force_as_computed(motion: Motion, time:
     rise, rate = motion.rise(time)
     force = Contact(lying(plane(), motion), ContactLaw(dissipation=10.0)).touch(tool_at(-0.001), time).force
     assert force[2] == pytest.approx(1000.0 * (0.001 + rise) * (1.0 + 10.0 * rate), rel=1e-3)
+
+
+def test_an_arm_feels_the_same_touch_through_its_jacobian() -> None:
+    rng = np.random.default_rng(4)
+    pose = DOWN.copy()
+    pose[:3, :3] = Rotation.from_euler("xy", [0.1, -0.05]).as_matrix() @ pose[:3, :3]
+    pose[:3, 3] = 0.004, -0.002, -0.003
+    jacobian, velocity = rng.uniform(-0.3, 0.3, (6, 7)), rng.uniform(-0.3, 0.3, 7)
+    turn, twist = pose[:3, :3], jacobian @ velocity
+    rotation, origin = rows_of(pose.tolist())
+    tool = Tool(origin, rotation, turned((*twist[:3],), turn), turned((*twist[3:],), turn))
+    touch = Contact(lying(BACK, BREATH), ContactLaw()).touch(tool, 2.0)
+    felt, force, torque = Contact(lying(BACK, BREATH), ContactLaw()).touch_arm(pose, jacobian, velocity, 2.0)
+    wrench = np.concatenate([turn.T @ touch.force, turn.T @ touch.torque])
+    assert wrench[2] < -0.1
+    np.testing.assert_allclose(felt, twist, atol=1e-14)
+    np.testing.assert_allclose(force, -wrench[:3], atol=1e-12)
+    np.testing.assert_allclose(torque, jacobian.T @ wrench, atol=1e-12)
 
 
 def turned(vector: tuple[float, float, float], rotation: Array) -> tuple[float, float, float]:
