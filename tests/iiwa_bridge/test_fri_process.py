@@ -80,6 +80,20 @@ def test_at_5_ms_commanding_lasts_and_orders_reach_the_robot() -> None:
         ]
 
 
+def test_the_status_that_the_parent_reads_is_never_old() -> None:
+    with connected(Ordered, period=0.005) as (controller, process, _):
+        active(controller)
+        told = []
+        begun = time.monotonic()
+        while time.monotonic() - begun < 1.0:
+            status = said(process).status
+            assert status is not None
+            told.append(status.time)
+            time.sleep(0.002)
+        # Each written status is some three cycles after the last; a busy machine makes some of them late.
+        assert np.median(np.diff(np.unique(told))) < 0.03
+
+
 def test_a_client_that_is_killed_stops_the_robot_within_100_ms() -> None:
     with connected(Ordered, period=0.010) as (controller, process, cell):
         active(controller)

@@ -112,6 +112,20 @@ def test_what_a_singularity_takes_away_moves_no_joint_and_all_else_is_kept() -> 
     assert np.abs(inverse.step(straight, lost, PERIOD).motion).max() < 1e-12
 
 
+@pytest.mark.parametrize("bend", [-1.2, -0.05, -1e-6])
+def test_the_motion_is_that_of_the_damped_singular_values_nearest_to_the_posture(bend: float) -> None:
+    # Slow enough that no limit holds a joint back.
+    q, twist = np.array([0.2, 0.6, -0.3, bend, 0.1, 0.8, 0.4]), 1e-3 * np.array([1.0, -2.0, 0.5, 1.0, 3.0, -1.0])
+    left, values, right = np.linalg.svd(ARM.jacobian(q))
+    short = np.maximum(0.0, 1.0 - (values / CONFIG.singular) ** 2)
+    task = right[:6].T @ (values / (values**2 + CONFIG.damping**2 * short) * (left.T @ twist))
+    along = np.clip(CONFIG.posture_gain * right[6] @ (START - q), -CONFIG.posture_speed, CONFIG.posture_speed)
+    step = INVERSE.step(q, twist, PERIOD)
+    assert step.scale == 1.0
+    assert step.singular_value == pytest.approx(values[-1], abs=1e-14)
+    assert step.motion / PERIOD == pytest.approx(task + along * right[6], abs=1e-9)
+
+
 def test_damping_begins_without_a_jump() -> None:
     stretched = np.deg2rad([0.0, 40.0, 0.0, -1.0, 0.0, 60.0, 0.0])
     speeds = []
