@@ -29,6 +29,20 @@ def until_shutdown() -> Iterator[None]:
             raise
 
 
+_uninterrupted = False
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """In the body a signal raises nothing: it ends rclpy's context, and so the spinning, between two callbacks."""
+    global _uninterrupted
+    _uninterrupted = True
+    try:
+        yield
+    finally:
+        _uninterrupted = False
+
+
 def interrupt_once() -> None:
     """From now on the first SIGINT or SIGTERM raises KeyboardInterrupt, and no further one does anything.
 
@@ -54,4 +68,5 @@ def leave(status: int) -> NoReturn:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     ignore_signals()
-    raise KeyboardInterrupt
+    if not _uninterrupted:
+        raise KeyboardInterrupt

@@ -12,7 +12,7 @@ from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.ros.shutdown import ignore_signals, interrupt_once, until_shutdown
+from us_grid_sim.ros.shutdown import ignore_signals, interrupt_once, uninterrupted, until_shutdown
 
 
 class RunningNode(Protocol):
@@ -48,8 +48,9 @@ def run(make: Callable[[], Node], errors: tuple[type[Exception], ...] = (UsGridS
             node = make()
             executor = EventsExecutor()
             executor.add_node(node)
-            while rclpy.ok() and not node.finished:
-                executor.spin_once(timeout_sec=0.1)
+            with uninterrupted():
+                while rclpy.ok() and not node.finished:
+                    executor.spin_once(timeout_sec=0.1)
             code = node.exit_code
     except errors as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
