@@ -7,6 +7,9 @@ Mahalanobis distance of these (Lee et al. 2018, of features of a network there) 
 another organ or another scanner.
 """
 
+from functools import lru_cache
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -36,23 +39,43 @@ def texture(frames: Frames) -> Doubles:
 
 def _texture(frames: Frames) -> Doubles:
     """The same of so few frames that their copies take no memory to speak of."""
-    pictures = frames.astype(np.float32)
-    across = np.abs(np.diff(pictures, axis=2))
-    along = np.abs(np.diff(pictures, axis=1))
-    sigma = _PATCH * frames.shape[1]
-    patches = np.stack([cv2.GaussianBlur(picture, (0, 0), sigma) for picture in pictures])
-    found = []
-    for band in np.array_split(np.arange(frames.shape[1]), BANDS):
-        rows = slice(int(band[0]), int(band[-1]) + 1)
-        found += [
-            pictures[:, rows].mean(axis=(1, 2)),
-            pictures[:, rows].std(axis=(1, 2)),
-            across[:, rows].mean(axis=(1, 2)),
-            along[:, rows].mean(axis=(1, 2)),
-            patches[:, rows].std(axis=(1, 2)),
-            (frames[:, rows] < _BLACK).mean(axis=(1, 2)),
-        ]
-    return np.stack(found, axis=1).astype(np.float64)
+    pictures, sigma = frames.astype(np.int32), _PATCH * frames.shape[1]
+    patches = np.stack([cv2.GaussianBlur(frame.astype(np.float32), (0, 0), sigma) for frame in frames])
+    mean, spread = _mean_and_spread(pictures)
+    found = [
+        mean,
+        spread,
+        _band_means(np.abs(np.diff(pictures, axis=2))),
+        _band_means(np.abs(np.diff(pictures, axis=1)), frames.shape[1]),
+        _mean_and_spread(patches.astype(np.float64))[1],
+        _band_means(pictures < _BLACK),
+    ]
+    return np.stack(found, axis=2).reshape(len(frames), STATISTICS)
+
+
+def _mean_and_spread(values: npt.NDArray[Any]) -> tuple[Doubles, Doubles]:
+    """Mean and standard deviation (n, 8) of each band of (n, h, w)."""
+    mean = _band_means(values)
+    return mean, np.sqrt(np.maximum(_band_means(values * values) - mean * mean, 0.0))
+
+
+def _band_means(values: npt.NDArray[Any], height: int | None = None) -> Doubles:
+    """Mean (n, 8) of each band of (n, h, w), where a frame of ``height`` rows (h) is split into bands.
+
+    By products, for all bands at once: a frame takes a third of the time that a call of ``mean`` for each takes.
+    """
+    rows = values.shape[1]
+    return np.asarray(values.sum(axis=2, dtype=np.float64) @ _bands(height or rows, rows) / values.shape[2])
+
+
+@lru_cache
+def _bands(height: int, rows: int) -> Doubles:
+    """What makes means of the bands (8) of a height out of numbers for each of the first rows (rows, 8)."""
+    shares = np.zeros((rows, BANDS))
+    for band, within in enumerate(np.array_split(np.arange(height), BANDS)):
+        within = within[within < rows]
+        shares[within, band] = 1.0 / len(within)
+    return shares
 
 
 class Familiarity(nn.Module):

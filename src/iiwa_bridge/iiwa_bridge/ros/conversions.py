@@ -2,16 +2,17 @@
 
 import numpy as np
 import numpy.typing as npt
+import pinocchio
 from geometry_msgs.msg import Pose, Wrench
-from scipy.spatial.transform import Rotation
 
 
 def pose_message(pose: npt.NDArray[np.float64]) -> Pose:
     """A pose (4, 4) [m] as a message, unit quaternion xyzw."""
     message = Pose()
     message.position.x, message.position.y, message.position.z = (float(value) for value in pose[:3, 3])
-    turned = Rotation.from_matrix(pose[:3, :3]).as_quat()
-    message.orientation.x, message.orientation.y, message.orientation.z, message.orientation.w = map(float, turned)
+    # Sixty times a second, at which scipy's Rotation takes most of what a message takes.
+    turned = pinocchio.Quaternion(np.ascontiguousarray(pose[:3, :3])).coeffs().tolist()
+    message.orientation.x, message.orientation.y, message.orientation.z, message.orientation.w = turned
     return message
 
 
