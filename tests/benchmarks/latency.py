@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.experimental import EventsExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from support.graph import LOCALHOST, free_ports, node, own_domain
@@ -76,7 +76,7 @@ class Listener:
         self._node.create_subscription(Image, "/us/image_raw", self._frame, all_of_them, raw=True)
         self._node.create_subscription(NavDecision, "/us_nav/decision", self._decision, LATCHED_QOS)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnostics, 10)
-        executor = EventsExecutor(context=context)
+        executor = SingleThreadedExecutor(context=context)
         executor.add_node(self._node)
         threading.Thread(target=executor.spin, daemon=True).start()
 

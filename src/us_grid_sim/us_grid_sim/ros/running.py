@@ -49,6 +49,7 @@ def run(make: Callable[[], Node], errors: tuple[type[Exception], ...] = (UsGridS
             executor = EventsExecutor()
             executor.add_node(node)
             with uninterrupted():
+                # Not by spin, in which no other thread runs Python until an event comes (rclpy 9.1).
                 while rclpy.ok() and not node.finished:
                     executor.spin_once(timeout_sec=0.1)
             code = node.exit_code
