@@ -3,6 +3,7 @@
 us_grid_sim has the same for its nodes and for us_nav_agent's; this package and that one never import each other.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Protocol
@@ -43,6 +44,9 @@ def run(make: Callable[[], Node]) -> int:
     try:
         with until_shutdown():
             node = make()
+            # Looking through all that was made at the start, torch with it, takes the collector 0.1 s and more.
+            gc.collect()
+            gc.freeze()
             executor = EventsExecutor()
             executor.add_node(node)
             with uninterrupted():

@@ -3,6 +3,7 @@
 iiwa_bridge has the same for its nodes; neither package imports the other.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Protocol
@@ -46,6 +47,9 @@ def run(make: Callable[[], Node], errors: tuple[type[Exception], ...] = (UsGridS
     try:
         with until_shutdown():
             node = make()
+            # Looking through all that was made at the start, torch with it, takes the collector 0.1 s and more.
+            gc.collect()
+            gc.freeze()
             executor = EventsExecutor()
             executor.add_node(node)
             with uninterrupted():
