@@ -11,6 +11,7 @@ from typing import Protocol
 import rclpy
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from iiwa_bridge.errors import IiwaBridgeError
 from iiwa_bridge.ros.shutdown import ignore_signals, interrupt_once, uninterrupted, until_shutdown
@@ -37,8 +38,8 @@ def run(make: Callable[[], Node]) -> int:
     Args:
         make: makes the node, which satisfies RunningNode; its IiwaBridgeError is the user's to mend: one line, 1.
     """
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     interrupt_once()
-    rclpy.init()
     node = None
     code = 0
     try:
@@ -49,9 +50,9 @@ def run(make: Callable[[], Node]) -> int:
             gc.freeze()
             executor = EventsExecutor()
             executor.add_node(node)
-            with uninterrupted():
+            with uninterrupted() as told_to_end:
                 # Not by spin, in which no other thread runs Python until an event comes (rclpy 9.1).
-                while rclpy.ok() and not node.finished:
+                while rclpy.ok() and not told_to_end() and not node.finished:
                     executor.spin_once(timeout_sec=0.1)
             code = node.exit_code
     except IiwaBridgeError as error:

@@ -6,7 +6,7 @@ us_grid_sim has the same; neither package imports the other.
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -29,25 +29,28 @@ def until_shutdown() -> Iterator[None]:
             raise
 
 
-_uninterrupted = False
+_spinning, _told = False, False
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """In the body a signal raises nothing: it ends rclpy's context, and so the spinning, between two callbacks."""
-    global _uninterrupted
-    _uninterrupted = True
+def uninterrupted() -> Iterator[Callable[[], bool]]:
+    """In the body a signal raises nothing; what it is given says whether one has come.
+
+    A callback cut short, or one that finds the context gone, is an error to the events executor, which prints it.
+    """
+    global _spinning
+    _spinning = True
     try:
-        yield
+        yield lambda: _told
     finally:
-        _uninterrupted = False
+        _spinning = False
 
 
 def interrupt_once() -> None:
     """From now on the first SIGINT or SIGTERM raises KeyboardInterrupt, and no further one does anything.
 
     A second Ctrl-C, or a launcher's signal beside the terminal's, would else cut the closing of a bag or a stop short.
-    Before ``rclpy.init``, whose own handler then calls this one.
+    After ``rclpy.init`` with no handlers of its own, so that the context lasts until all is closed.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -67,6 +70,8 @@ def leave(status: int) -> NoReturn:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _told
     ignore_signals()
-    if not _uninterrupted:
+    _told = True
+    if not _spinning:
         raise KeyboardInterrupt
