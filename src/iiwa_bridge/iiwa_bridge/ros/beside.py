@@ -31,7 +31,7 @@ def beside(node: Node, work: Callable[..., Any]) -> Callable[..., Coroutine[Any,
             try:
                 done.set_result(work(*arguments))
             except Exception:
-                # After a signal rclpy takes no more results, and nobody waits for one.
+                # Once the context is gone rclpy takes no more results, and nobody waits for one.
                 if rclpy.ok():
                     traceback.print_exc()
                     node.exit_code, node.finished = 1, True

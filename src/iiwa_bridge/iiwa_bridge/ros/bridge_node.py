@@ -16,7 +16,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import WrenchStamped
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
@@ -81,9 +80,6 @@ class BridgeNode(LifecycleNode):
         self._open()
         if self.config.autostart:
             if self.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
-                if not rclpy.ok():
-                    # A signal amid the transition: that has no problem of its own.
-                    raise ExternalShutdownException
                 raise IiwaBridgeError(self._problem)
             self.trigger_activate()
 

@@ -38,12 +38,12 @@ def run(make: Callable[[], Node]) -> int:
     Args:
         make: makes the node, which satisfies RunningNode; its IiwaBridgeError is the user's to mend: one line, 1.
     """
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     interrupt_once()
     node = None
     code = 0
     try:
         with until_shutdown():
+            rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
             node = make()
             # Looking through all that was made at the start, torch with it, takes the collector 0.1 s and more.
             gc.collect()

@@ -1,4 +1,7 @@
-"""Callbacks that take their time, each call on a thread of its own: the executor's one thread goes on meanwhile."""
+"""Callbacks that take their time, each call on a thread of its own: the executor's one thread goes on meanwhile.
+
+iiwa_bridge has the same; neither package imports the other.
+"""
 
 import threading
 import traceback
@@ -28,7 +31,7 @@ def beside(node: Node, work: Callable[..., Any]) -> Callable[..., Coroutine[Any,
             try:
                 done.set_result(work(*arguments))
             except Exception:
-                # After a signal rclpy takes no more results, and nobody waits for one.
+                # Once the context is gone rclpy takes no more results, and nobody waits for one.
                 if rclpy.ok():
                     traceback.print_exc()
                     node.exit_code, node.finished = 1, True

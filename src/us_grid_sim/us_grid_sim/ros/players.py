@@ -86,7 +86,11 @@ class SequencePlayer:
         while frame is not None:
             # A sequence knows when its frames were captured.
             assert frame.stamp_ns is not None
-            due += pace or (0.0 if before is None else (frame.stamp_ns - before) * 1e-9)
+            if pace is not None:
+                # Moments that were missed are left out: no burst follows a frame that came late.
+                due = max(due + pace, time.monotonic())
+            elif before is not None:
+                due += (frame.stamp_ns - before) * 1e-9
             before = frame.stamp_ns
             if self._closing.wait(due - time.monotonic()):
                 return

@@ -41,12 +41,12 @@ def run(make: Callable[[], Node], errors: tuple[type[Exception], ...] = (UsGridS
         make: makes the node, which satisfies RunningNode.
         errors: exceptions of ``make`` that are the user's to mend: one line, exit status 1.
     """
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     interrupt_once()
     node = None
     code = 0
     try:
         with until_shutdown():
+            rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
             node = make()
             # Looking through all that was made at the start, torch with it, takes the collector 0.1 s and more.
             gc.collect()

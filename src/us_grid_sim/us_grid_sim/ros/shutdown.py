@@ -1,4 +1,4 @@
-"""What a signal leaves behind: the context ends at once, and whatever spins or publishes finds it gone.
+"""How SIGINT and SIGTERM end a node: at once while it is made, between two callbacks while it spins, and once.
 
 iiwa_bridge has the same; neither package imports the other.
 """
@@ -19,7 +19,7 @@ from rclpy.executors import ExternalShutdownException
 
 @contextmanager
 def until_shutdown() -> Iterator[None]:
-    """Run the body until it ends or a signal comes; an error of rclpy is one only while the context is valid."""
+    """Run the body until it ends, a signal comes or the context goes, after which an error of rclpy is none."""
     try:
         yield
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -50,7 +50,7 @@ def interrupt_once() -> None:
     """From now on the first SIGINT or SIGTERM raises KeyboardInterrupt, and no further one does anything.
 
     A second Ctrl-C, or a launcher's signal beside the terminal's, would else cut the closing of a bag or a stop short.
-    After ``rclpy.init`` with no handlers of its own, so that the context lasts until all is closed.
+    For ``rclpy.init`` with no handlers of its own: the context lasts until all is closed.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
