@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["us_grid_sim", "us_grid_sim.*"]),
-    package_data={"us_grid_sim": ["py.typed"]},
+    package_data={"us_grid_sim": ["py.typed", "ros/fastdds.xml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/us_grid_sim"]),
         ("share/us_grid_sim", ["package.xml"]),

@@ -15,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.ros.shutdown import ignore_signals, interrupt_once, uninterrupted, until_shutdown
+from us_grid_sim.ros.transport import make_room_for_frames
 
 
 class RunningNode(Protocol):
@@ -42,6 +43,7 @@ def run(make: Callable[[], Node], errors: tuple[type[Exception], ...] = (UsGridS
         errors: exceptions of ``make`` that are the user's to mend: one line, exit status 1.
     """
     interrupt_once()
+    make_room_for_frames()
     node = None
     code = 0
     try:

@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rosbags.interfaces import QosDurability, QosReliability
 from rosbags.rosbag2.metadata import parse_qos
+from us_grid_sim.ros.transport import make_room_for_frames
 
 from us_nav_agent.bags.bag import Bag
 from us_nav_agent.bags.definitions import foreign
@@ -71,6 +72,7 @@ def play(
         BagError: the bag is empty or lacks one of the topics.
     """
     with ExitStack() as stack:
+        make_room_for_frames()
         context = Context()
         # Ctrl-C is Python's own: it ends the play between two messages.
         rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)

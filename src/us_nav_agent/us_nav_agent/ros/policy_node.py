@@ -2,6 +2,7 @@
 
 import queue
 import time
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSPolicyKind
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from us_grid_sim.errors import FrameError, UsGridSimError
 from us_grid_sim.ros.beside import beside
@@ -27,6 +30,8 @@ from us_nav_agent.policy import Decision, Policy, load_policy
 from us_nav_agent.ros.conversions import decision_message
 
 GOAL_SUCCEEDED = 4  # action_msgs/GoalStatus.STATUS_SUCCEEDED
+_REPLAYED = QoSOverridingOptions([QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY])
+"""Of a recorded sequence every frame counts; it is told by parameters, as ROS 2 has them for this."""
 _POLL = 0.05
 _POSE_WAIT = 1.0
 
@@ -139,7 +144,13 @@ class PolicyNode(LifecycleNode):
         self._policy.reset()
         self._active = True
         # Not before: a sequence begins when it sees its subscribers; while inactive its first frames would be let pass.
-        self._images = self.create_subscription(Image, "/us/image_raw", self._on_image, IMAGE_QOS)
+        self._images = self.create_subscription(
+            Image,
+            "/us/image_raw",
+            self._on_image,
+            copy(IMAGE_QOS),  # it is overridden in place
+            qos_overriding_options=_REPLAYED,
+        )
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
