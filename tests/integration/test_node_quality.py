@@ -18,7 +18,7 @@ from rclpy.action import ActionServer  # noqa: E402
 from rclpy.event_handler import SubscriptionEventCallbacks  # noqa: E402
 from rclpy.executors import MultiThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
-from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from us_grid_sim.ros.conversions import IMAGE_QOS, LATCHED_QOS, OFFERED_IMAGE_QOS, image_message  # noqa: E402
@@ -95,7 +95,8 @@ def test_every_parameter_says_what_it_is_and_which_numbers_it_takes(
     begin: Begin, kind: type[Node], patient_file: Path, wanderer: Path, tmp_path: Path
 ) -> None:
     node = begin(kind, patient_file=patient_file, model=wanderer, bag=tmp_path / "bag")
-    own = [name for name in node._parameters if not name.startswith(("use_sim_time", "start_type_description"))]
+    of_rclpy = ("use_sim_time", "start_type_description", "qos_overrides")
+    own = [name for name in node._parameters if not name.startswith(of_rclpy)]
     assert own
     for name in own:
         said = node.describe_parameter(name)
@@ -104,6 +105,16 @@ def test_every_parameter_says_what_it_is_and_which_numbers_it_takes(
             assert said.integer_range, name
         if said.type == ParameterType.PARAMETER_DOUBLE:
             assert said.floating_point_range, name
+
+
+def test_frames_are_subscribed_to_as_sensor_data_or_as_the_parameters_say(begin: Begin, wanderer: Path) -> None:
+    override = "qos_overrides./us/image_raw.subscription"
+    overrides = {f"{override}.reliability": "reliable", f"{override}.depth": 100}
+    node = begin(PolicyNode, model=wanderer, **overrides)
+    (subscription,) = [one for one in node.subscriptions if one.topic_name == "/us/image_raw"]
+    asked = subscription.qos_profile
+    assert (asked.reliability, asked.depth) == (ReliabilityPolicy.RELIABLE, 100)
+    assert (IMAGE_QOS.reliability, IMAGE_QOS.depth) == (ReliabilityPolicy.BEST_EFFORT, 5), "that of all others"
 
 
 def test_the_policy_takes_as_many_steps_and_as_much_force_as_its_parameters_say(begin: Begin, wanderer: Path) -> None:
