@@ -184,8 +184,8 @@ class ThreadClient:
         except Exception as error:
             self.error = error
 
-    def _publish(self, status: ClientStatus) -> None:
-        self.status = status
+    def _publish(self, status: Callable[[], ClientStatus]) -> None:
+        self.status = status()
 
     def stop(self) -> None:
         self._ended.set()

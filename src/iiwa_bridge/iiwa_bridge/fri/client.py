@@ -6,7 +6,8 @@ It runs in a process of its own (``client_process``), or on a thread where time 
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class _Refusals:
 def run_client(
     config: ClientConfig,
     respond: Respond,
-    publish: Callable[[ClientStatus], None],
+    publish: Callable[[Callable[[], ClientStatus]], None],
     stopped: Callable[[], bool],
 ) -> None:
     """Answer a controller until told to stop.
@@ -117,7 +118,8 @@ def run_client(
     Args:
         config: of the client.
         respond: the motion of the bridge. What it raises ends the loop, and with the answers the robot's motion.
-        publish: called with the status after each message, and every 10 ms without one.
+        publish: called after each message, and every 10 ms without one, with what tells the status then: it takes
+            long beside a cycle, so it is for who wants it to ask.
         stopped: asked before each wait, which lasts 10 ms at most.
 
     Raises:
@@ -127,6 +129,7 @@ def run_client(
     session, stopwatch = ClientSession(respond, time.monotonic, config.timeout), _Stopwatch()
     refusals = _Refusals()
     with Endpoint(config.address, config.controller) as endpoint:
+        status = partial(_status, session, endpoint, stopwatch, refusals)
         while not stopped():
             arrived = 0.0
             for arrival in endpoint.receive(time.monotonic() + _WAIT):
@@ -140,19 +143,19 @@ def run_client(
                 endpoint.send(encode_command(answer))
                 stopwatch.add(time.monotonic() - arrived)
             session.watch()
-            publish(_status(session, endpoint, stopwatch.times, refusals))
+            publish(status)
 
 
-def _status(session: ClientSession, endpoint: Endpoint, times: AnswerTimes, refusals: _Refusals) -> ClientStatus:
+def _status(session: ClientSession, endpoint: Endpoint, stopwatch: _Stopwatch, refusals: _Refusals) -> ClientStatus:
     return ClientStatus(
         time=time.monotonic(),
         session=session.session,
         state=session.state,
-        counts=session.counts,
+        counts=replace(session.counts),
         refused=refusals.count,
         refusal=refusals.last,
         foreign=endpoint.foreign,
         unsent=endpoint.unsent,
-        times=times,
+        times=stopwatch.times,
         transitions=session.transitions,
     )

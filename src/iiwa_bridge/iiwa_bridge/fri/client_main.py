@@ -10,7 +10,9 @@ import os
 import pickle
 import socket
 import sys
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from iiwa_bridge.fri.client import ClientConfig, ClientStatus, run_client
@@ -21,8 +23,8 @@ from iiwa_bridge.realtime import CLIENT, claim_processor
 _LOCK_CURRENT = 1
 """MCL_CURRENT alone: with MCL_FUTURE an allocation beyond the limit of locked memory would fail."""
 _NEWS = 0.018
-"""The status is written when the last one is older [s]: pickling takes long beside a cycle, and the parent looks
-some thirty times a second."""
+"""The status is told and written when the last one is older [s]: pickling takes long beside a cycle, and the parent
+looks some thirty times a second."""
 
 
 class _Parent:
@@ -35,7 +37,7 @@ class _Parent:
         self._gone = False
         self._content: Any = None
         self._setup: tuple[str, ...] = ()
-        self._status: ClientStatus | None = None
+        self._status: Callable[[], ClientStatus] | None = None
         self._written = -math.inf
 
     def settle(self) -> None:
@@ -63,17 +65,18 @@ class _Parent:
             self._gone = True
         return self._gone or self._page.stopped
 
-    def publish(self, status: ClientStatus) -> None:
-        self._status = status
-        if status.time - self._written > _NEWS:
-            self._written = status.time
+    def publish(self, status: Callable[[], ClientStatus]) -> None:
+        self._status, now = status, time.monotonic()
+        if now - self._written > _NEWS:
+            self._written = now
             self._write("")
 
     def fail(self, failure: str) -> None:
         self._write(failure)
 
     def _write(self, failure: str) -> None:
-        self._page.write(pickle.dumps(ClientReport(self._status, self._content, self._setup, failure)))
+        status = None if self._status is None else self._status()
+        self._page.write(pickle.dumps(ClientReport(status, self._content, self._setup, failure)))
 
 
 def _lock_memory() -> str:

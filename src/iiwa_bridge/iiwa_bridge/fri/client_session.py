@@ -6,7 +6,7 @@ interpolated one in COMMANDING_WAIT. In WRENCH mode each answer of a commanding 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,9 +21,9 @@ Respond = Callable[[RobotState], RobotCommand]
 Clock = Callable[[], float]
 
 
-@dataclass(frozen=True)
+@dataclass
 class ClientCounts:
-    """What happened in a session.
+    """What happened in a session, counted along.
 
     Attributes:
         answers: that were given.
@@ -90,16 +90,14 @@ class ClientSession:
         gap = 1 if newest is None else ahead(message.sequence, newest.sequence)
         again = self.session is Session.IDLE and state.session <= Session.MONITORING_READY
         if gap == 0 or (gap < 0 and not again):
-            self.counts = replace(self.counts, stale=self.counts.stale + 1)
+            self.counts.stale += 1
             return False
         connected = newest is not None and self.session is not Session.IDLE
         missed = (gap - 1 if connected else 0) + self._pending
         before = newest.state if newest is not None and connected else None
         drop = before is not None and state.quality < ConnectionQuality.GOOD <= before.quality
-        if missed or drop:
-            self.counts = replace(
-                self.counts, missed=self.counts.missed + missed, quality_drops=self.counts.quality_drops + drop
-            )
+        self.counts.missed += missed
+        self.counts.quality_drops += drop
         self._newest, self._taken = message, self._clock()
         self._log.go(state.session, self._taken, _reason(before, state))
         self._since_answer += state.session is not Session.IDLE
@@ -117,14 +115,14 @@ class ClientSession:
         command = _command(self._newest.state, self._respond(self._newest.state))
         message = CommandMessage(self._sequence, self._newest.sequence, command)
         self._sequence, self._since_answer, self._pending = following(self._sequence), 0, False
-        self.counts = replace(self.counts, answers=self.counts.answers + 1)
+        self.counts.answers += 1
         return message
 
     def watch(self) -> None:
         """Give the session up where nothing has come for the time-out."""
         if self.lost and self.session is not Session.IDLE:
             self._pending = False
-            self.counts = replace(self.counts, losses=self.counts.losses + 1)
+            self.counts.losses += 1
             self._log.go(Session.IDLE, self._clock(), f"no message for {self._timeout * 1e3:.0f} ms")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iiwa_bridge.compiled import compiled
 from iiwa_bridge.fri.errors import FriMessageError, FriSessionError, NotFiniteError
 from iiwa_bridge.fri.messages import CommandMessage, MonitoringMessage, ahead, following
 from iiwa_bridge.fri.quality import QualityWindow
@@ -31,6 +32,24 @@ _AGREEMENT = 1e-4
 _LOST = 0.1
 """Deviation from the commanded position at which the tracking performance is 0 [rad]."""
 _ROUNDING = 1.0 + 1e-9
+
+
+@compiled("f8(f8[::1], f8[::1])")
+def _farthest(one: Array, other: Array) -> float:
+    """The greatest distance of a joint between two positions (n,) [rad]."""
+    farthest = 0.0
+    for i in range(len(one)):
+        farthest = max(farthest, abs(one[i] - other[i]))
+    return farthest
+
+
+@compiled("b1(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])")
+def _within(position: Array, lower: Array, upper: Array, before: Array, longest: Array) -> bool:
+    """Whether each joint (n,) is in its range and goes no longer way [rad] than it may."""
+    for i in range(len(position)):
+        if not (lower[i] <= position[i] <= upper[i] and abs(position[i] - before[i]) <= longest[i]):
+            return False
+    return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +121,8 @@ class ControllerSession:
         self._window = QualityWindow(config.period)
         self._log = TransitionLog()
         self._command = self._interpolated = RobotCommand(cell.position)
+        # KUKA's limit is of each cycle; an answer moves the set point for as many cycles as lie between two answers.
+        self._longest = config.limits.velocity * config.period * config.receive_multiplier
         self._wanted = config.start
         self._sequence = 0
         self._answered = -1
@@ -210,8 +231,8 @@ class ControllerSession:
     def message(self, cell: CellState) -> MonitoringMessage:
         """The next monitoring message, with what the robot's sensors tell now."""
         self._cell = cell
-        stopped = bool(self.fault)
-        deviation = float(np.abs(cell.position - self._command.position).max())
+        stopped, commanding = bool(self.fault), self.commanding
+        tracking = max(0.0, 1.0 - _farthest(cell.position, self._command.position) / _LOST) if commanding else 0.0
         state = RobotState(
             session=self.session,
             quality=self._window.quality,
@@ -220,13 +241,13 @@ class ControllerSession:
             operation=OperationMode.AUTOMATIC_MODE,
             drive=DriveState.OFF if stopped else DriveState.ACTIVE,
             control=self.control,
-            command=self._config.command if self.commanding else CommandMode.NO_COMMAND,
+            command=self._config.command if commanding else CommandMode.NO_COMMAND,
             position=cell.position,
             commanded=self._command.position,
-            interpolated=self._interpolated.position if self.commanding else cell.position,
+            interpolated=self._interpolated.position if commanding else cell.position,
             torque=cell.torque,
             external_torque=cell.external_torque,
-            tracking=max(0.0, 1.0 - deviation / _LOST) if self.commanding else 0.0,
+            tracking=tracking,
             stamp=self.time,
         )
         return MonitoringMessage(self._sequence, self._reflected, self._config.receive_multiplier, state)
@@ -246,7 +267,7 @@ class ControllerSession:
             self._stop(why)
         elif self.session is Session.COMMANDING_ACTIVE:
             self._command = command
-        elif np.abs(command.position - self._interpolated.position).max() <= _AGREEMENT:
+        elif _farthest(command.position, self._interpolated.position) <= _AGREEMENT:
             self._go(Session.COMMANDING_ACTIVE, "the commanded position agrees with the interpolated one")
 
     def _objection(self, command: RobotCommand, torque: Array | None) -> str:
@@ -262,16 +283,15 @@ class ControllerSession:
 
     def _beyond_limits(self, position: Array) -> str:
         """Which joint would leave its range or be too fast; empty where none is."""
-        limits = self._config.limits
+        limits, longest = self._config.limits, self._longest * _ROUNDING
+        if _within(position, limits.lower, limits.upper, self._command.position, longest):
+            return ""
         for joint in np.flatnonzero((position < limits.lower) | (position > limits.upper)):
             reach = f"{limits.lower[joint]:.3f} to {limits.upper[joint]:.3f} rad"
             return f"joint A{joint + 1} commanded to {position[joint]:.3f} rad; its range is {reach}"
-        # KUKA's limit is of each cycle; an answer moves the set point for as many cycles as lie between two answers.
-        longest = limits.velocity * self._config.period * self._config.receive_multiplier
         steps = np.abs(position - self._command.position)
-        for joint in np.flatnonzero(steps > longest * _ROUNDING):
-            return f"joint A{joint + 1} commanded by {steps[joint]:.4f} rad in an answer; at most {longest[joint]:.4f}"
-        return ""
+        joint = int(np.argmax(~(steps <= longest)))
+        return f"joint A{joint + 1} commanded by {steps[joint]:.4f} rad in an answer; at most {self._longest[joint]:.4f}"
 
     def _hold(self) -> None:
         """Drop what is commanded: the arm is to stay where it is."""

@@ -27,17 +27,21 @@ class QualityWindow:
     def __init__(self, period: float) -> None:
         self._answered: deque[bool] = deque([False] * WINDOW, maxlen=WINDOW)
         self._longest_silence = max(2, math.ceil(SILENCE / period))
-        self._silence = WINDOW
+        self._silence = self._missing = WINDOW
 
     def add(self, answered: bool) -> None:
         """One more message was sent, and was answered in time or not."""
+        # Counted along, since the quality is asked for several times a message.
+        self._missing += self._answered[0] - answered
         self._answered.append(answered)
         self._silence = 0 if answered else self._silence + 1
 
     @property
     def quality(self) -> ConnectionQuality:
         """Of the connection now; POOR at first, since nothing has been answered."""
-        missing = WINDOW - sum(self._answered)
         if self._silence >= self._longest_silence:
             return ConnectionQuality.POOR
-        return next((quality for quality, most in _MISSING.items() if missing <= most), ConnectionQuality.POOR)
+        for quality, most in _MISSING.items():
+            if self._missing <= most:
+                return quality
+        return ConnectionQuality.POOR
