@@ -91,6 +91,18 @@ def test_the_callers_number_of_threads_is_restored(tiny_model: Path, walk: Frame
         torch.set_num_threads(before)
 
 
+def test_a_model_is_loaded_on_one_thread(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+    monkeypatch.setattr(MsDqnDecider, "begin", lambda self: threads.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        load_policy(tiny_model)
+        assert (threads, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_memory_matters(tiny_model: Path, walk: Frames) -> None:
     policy = load_policy(tiny_model)
     alone = policy.act(walk[1])

@@ -150,8 +150,11 @@ def _serialised(weights: dict[str, torch.Tensor], metadata: dict[str, str]) -> b
     return len(text).to_bytes(8, "little") + text + data[end:]
 
 
+@one_thread()
 def load_policy(name_or_path: str | Path) -> Policy:
     """Load a model by its name in the models folder or by its path.
+
+    On one thread: its many small steps take up to four times as long where threads wait for one another.
 
     Raises:
         ModelError: there is no such model, or its file is corrupt or of another kind.
