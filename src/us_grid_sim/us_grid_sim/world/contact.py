@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.world.skin import Patient
-from us_grid_sim.world.touch import Place, Twist, pressed, pressed_on_arm
+from us_grid_sim.world.touch import Twist, place_of, pressed, pressed_on_arm
 from us_grid_sim.world.vectors import Matrix, Vector, rows_of
 
 Array = npt.NDArray[np.float64]
@@ -94,7 +94,7 @@ class Contact:
         skin, numbers = patient.skin, (float(law.friction), float(law.slip), float(law.dissipation))
         frame = rows_of(patient.pose.astype(np.float64).tolist())
         self._motion = patient.motion
-        self._place: Place = skin.nodes, skin.grid, skin.top, skin.springs, numbers, frame
+        self._place = place_of(skin.nodes, skin.grid, skin.top, skin.springs, numbers, frame)
         self.reset()
 
     def reset(self) -> None:
@@ -126,8 +126,8 @@ class Contact:
         rise, rate = self._risen(time)
         force, torque = np.empty(3), np.empty(len(velocity))
         touched, twist = pressed_on_arm(self._place, pose, jacobian, velocity, rise, rate, force, torque)
-        if touched:
-            self._touched = min(self._touched, time)
+        if touched and time < self._touched:
+            self._touched = time
         return twist, force, torque
 
     def _risen(self, time: float) -> tuple[float, float]:

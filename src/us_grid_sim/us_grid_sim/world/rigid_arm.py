@@ -32,9 +32,11 @@ class ArmModel(Protocol):
 @compiled("void(f8[::1], f8[::1], f8[:, ::1], f8[::1], f8[::1], f8[::1])")
 def _move(position: Array, velocity: Array, agility: Array, applied: Array, gravity: Array, by_touch: Array) -> None:
     """Take position and velocity (n,) on by a tick, by TICK times the inverse mass matrix (n, n) and torques (n,)."""
-    load = applied - gravity + by_touch - JOINT_DAMPING * velocity
-    for i in range(len(position)):
-        for j in range(len(position)):
+    joints, load = len(position), np.empty(len(position))
+    for i in range(joints):
+        load[i] = applied[i] - gravity[i] + by_touch[i] - JOINT_DAMPING * velocity[i]
+    for i in range(joints):
+        for j in range(joints):
             velocity[i] += agility[i, j] * load[j]
         position[i] += TICK * velocity[i]
 

@@ -32,15 +32,34 @@ Law = tuple[float, float, float]
 Frame = tuple[Matrix, Vector]
 """Rotation and origin of the patient frame [m]."""
 
-Place = tuple[Array, Grid, float, Springs, Law, Frame]
-"""Of a touch: the skin's height, slopes by x and y, and give over the patient's (x, y) (n, m, 4) [m]; where these nodes
-lie; the smallest height [m]; what else there is to know of skin and patient."""
+Place = tuple[Array, Array]
+"""Of a touch, by :func:`place_of`: the skin's height, slopes by x and y, and give over the patient's (x, y) (n, m, 4)
+[m]; and what else there is to know of skin and patient (24,)."""
+Known = tuple[Grid, float, Springs, Law, Frame]
+"""That, unpacked."""
 Twist = tuple[float, float, float, float, float, float]
 
 _TWIST = "UniTuple(f8, 6)"
 _MAPS = "f8[:, :, ::1], UniTuple(f8, 5)"
-_PLACE = f"Tuple(({_MAPS}, f8, {VECTOR}, {VECTOR}, Tuple(({MATRIX}, {VECTOR}))))"
+_PLACE = "Tuple((f8[:, :, ::1], f8[::1]))"
+_KNOWN = f"Tuple((UniTuple(f8, 5), f8, {VECTOR}, {VECTOR}, Tuple(({MATRIX}, {VECTOR}))))"
 _TOOL = f"{VECTOR}, {MATRIX}, {VECTOR}, {VECTOR}"
+
+
+def place_of(nodes: Array, grid: Grid, top: float, springs: Springs, law: Law, frame: Frame) -> Place:
+    """Of a skin's nodes, where they lie, their smallest height [m], what is under them, and where the patient lies.
+
+    The numbers go into an array: a tuple of so many takes longer to hand in than the touch takes to compute.
+    """
+    (one, two, three), origin = frame
+    return nodes, np.array([*grid, top, *springs, *law, *one, *two, *three, *origin], dtype=np.float64)
+
+
+@compiled(f"{_KNOWN}(f8[::1])")
+def _known(n: Array) -> Known:
+    axes = (n[12], n[13], n[14]), (n[15], n[16], n[17]), (n[18], n[19], n[20])
+    grid = n[0], n[1], n[2], n[3], n[4]
+    return grid, n[5], (n[6], n[7], n[8]), (n[9], n[10], n[11]), (axes, (n[21], n[22], n[23]))
 
 
 @compiled(f"UniTuple(f8, 4)({_MAPS}, f8, f8)")
@@ -113,7 +132,8 @@ def pressed(
     Returns:
         Whether it touches, the force [N], and the torque about the tool's origin [N m], both in ``world``.
     """
-    nodes, grid, top, springs, (friction, slip, dissipation), (axes, (left, front, low)) = place
+    nodes = place[0]
+    grid, top, springs, (friction, slip, dissipation), (axes, (left, front, low)) = _known(place[1])
     x, y, z = _to(axes, (origin[0] - left, origin[1] - front, origin[2] - low))
     ax, ay, az = _to(axes, (rotation[0][0], rotation[1][0], rotation[2][0]))
     bx, by, bz = _to(axes, (rotation[0][2], rotation[1][2], rotation[2][2]))
