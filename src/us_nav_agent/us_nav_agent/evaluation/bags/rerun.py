@@ -10,6 +10,7 @@ from us_grid_sim.preprocess import Frame8
 
 from us_nav_agent.bags.run import RunStep
 from us_nav_agent.deciders.base import Decision
+from us_nav_agent.evaluation.bags.ahead import FramesAhead
 from us_nav_agent.evaluation.bags.recording import RecordedDecision, Recording
 from us_nav_agent.policy import Policy, one_thread
 
@@ -63,26 +64,26 @@ def rerun(
     runs = _frames_of_runs(recording)
     stamps = [stamp for run in runs for stamp, _ in run]
     shown = {stamp for run in runs[:PICTURED_RUNS] for stamp in _shown([stamp for stamp, _ in run])}
-    small: dict[int, Frame8] = {}
     pictures: dict[int, Frame8] = {}
-    for stamp, frame in recording.frames(stamps):
-        small[stamp] = policy.preprocess(frame)
+
+    def make(stamp: int, frame: Frame8) -> Frame8:
         if stamp in shown:
             pictures[stamp] = np.asarray(cv2.resize(frame, _SMALL, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    _say_missing(recording, len(set(stamps) - small.keys()))
+        return policy.preprocess(frame)
+
     looks: list[Run] = []
     done = 0
-    for run in runs:
-        decide, looked = decider.begin(), []
-        for stamp, recorded in run:
-            decided = None
-            if stamp in small:
-                with one_thread():
-                    decided = decide(small[stamp])
-            looked.append(Look(stamp, recording.track.bin_at(stamp), recorded, decided))
-            done += 1
-            progress(done, len(stamps))
-        looks.append(looked)
+    with FramesAhead(recording, stamps, make) as frames, one_thread():
+        for run in runs:
+            decide, looked = decider.begin(), []
+            for stamp, recorded in run:
+                frame = frames.at(stamp)
+                decided = None if frame is None else decide(frame)
+                looked.append(Look(stamp, recording.track.bin_at(stamp), recorded, decided))
+                done += 1
+                progress(done, len(stamps))
+            looks.append(looked)
+    _say_missing(recording, sum(frames.at(stamp) is None for stamp in set(stamps)))
     return looks, [steps for run in looks[:PICTURED_RUNS] if (steps := _steps(run, pictures))]
 
 
