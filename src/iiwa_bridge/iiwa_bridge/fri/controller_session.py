@@ -290,8 +290,9 @@ class ControllerSession:
             reach = f"{limits.lower[joint]:.3f} to {limits.upper[joint]:.3f} rad"
             return f"joint A{joint + 1} commanded to {position[joint]:.3f} rad; its range is {reach}"
         steps = np.abs(position - self._command.position)
-        joint = int(np.argmax(~(steps <= longest)))
-        return f"joint A{joint + 1} commanded by {steps[joint]:.4f} rad in an answer; at most {self._longest[joint]:.4f}"
+        worst = int(np.argmax(~(steps <= longest)))
+        most = self._longest[worst]
+        return f"joint A{worst + 1} commanded by {steps[worst]:.4f} rad in an answer; at most {most:.4f}"
 
     def _hold(self) -> None:
         """Drop what is commanded: the arm is to stay where it is."""

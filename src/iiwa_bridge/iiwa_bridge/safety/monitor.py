@@ -63,12 +63,17 @@ class Monitor:
     def check(self, sample: Sample, now: float) -> tuple[Violation, ...]:
         """What is broken at ``now`` [s], the gravest first; nothing while the sample is not enabled."""
         # Read in any case: the window of speeds and the count of frozen states are to be full when they are needed.
-        readings = [*self._measured(sample), self._frozen(sample)]
-        readings += [*controller_readings(sample.state, self._limits), *age_readings(sample, now, self._limits)]
+        readings = [*self._measured(sample), *self._frozen(sample)]
+        if not sample.enabled:
+            self._since = {}
+            return ()
+        readings += controller_readings(sample.state, self._limits)
+        readings += age_readings(sample, now, self._limits)
         if sample.refused:
             said = f"command refused: {sample.refused}"
             readings.append(Reading("refused", 1.0, 0.0, "", Reaction.STOP, said=said))
-        passed = [reading for reading in readings if sample.enabled and not reading.kept]
+        # NaN keeps no limit.
+        passed = [reading for reading in readings if not reading.value <= reading.limit]
         # What is kept, or does not matter in this cycle, starts anew.
         self._since = {reading.name: self._since.get(reading.name, now) for reading in passed}
         broken = [self._violation(reading) for reading in passed if self._is_over(reading, now)]
@@ -83,8 +88,8 @@ class Monitor:
             *joint_readings(sample.state, self._joints, self._limits),
         ]
 
-    def _frozen(self, sample: Sample) -> Reading:
-        """States in a row with the same external torque to the bit, which a sensor with noise never tells."""
+    def _frozen(self, sample: Sample) -> tuple[Reading, ...]:
+        """Too many states in a row with the same external torque to the bit, which a sensor with noise never tells."""
         torque = sample.state.external_torque.tobytes()
         if torque != self._torque:
             self._torque, self._same = torque, 0
@@ -92,9 +97,11 @@ class Monitor:
         if sample.received != self._received:
             self._received = sample.received
             self._same += 1
+        if self._same < self._limits.frozen_cycles:
+            return ()
         said = f"external torque the same to the bit in {self._same} states; the sensor or the controller is frozen"
         limit = float(self._limits.frozen_cycles - 1)
-        return Reading("frozen_cycles", float(self._same), limit, "", Reaction.STOP, said=said)
+        return (Reading("frozen_cycles", float(self._same), limit, "", Reaction.STOP, said=said),)
 
     def _is_over(self, reading: Reading, now: float) -> bool:
         lasted = now - self._since[reading.name]

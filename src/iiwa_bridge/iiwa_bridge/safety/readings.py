@@ -5,7 +5,6 @@ A value that cannot be told (NaN, a wrong shape, a time stamp from the future) i
 
 import math
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -77,11 +76,6 @@ class Reading(NamedTuple):
     after: float = 0.0
     said: str = ""
 
-    @property
-    def kept(self) -> bool:
-        """Whether the limit is kept; NaN keeps none."""
-        return self.value <= self.limit
-
     def __str__(self) -> str:
         return self.said or f"{self.name} {self.value:.3g} {self.unit}".rstrip() + f", at most {self.limit:g}"
 
@@ -140,21 +134,12 @@ def motion_readings(
     tool: Array, velocity: Array, joint_velocity: Array, limits: MonitorLimits, workspace: Workspace
 ) -> tuple[Reading, ...]:
     """Of the tool's pose (4, 4) [m], its velocity (3,) [m/s], in the patient frame, and the joints' (7,) [rad/s]."""
-    rows, (vx, vy, vz) = tool[:3, 2:].tolist(), velocity.tolist()
-    (bx, x), (by, y), (bz, z) = rows
-    along = vx * bx + vy * by + vz * bz
-    lateral = math.hypot(vx - along * bx, vy - along * by, vz - along * bz)
-    outside = _largest(
-        side
-        for place, low, high in zip((x, y, z), workspace.lower, workspace.upper, strict=True)
-        for side in (low - place, place - high)
-    )
+    along, lateral, outside = _motion(tool, velocity, workspace.lower, workspace.upper)
+    fastest = _farthest_out(joint_velocity, _NO_SPEED[1], _NO_SPEED[1])[0]
     return (
         Reading("approach_speed", along, limits.approach_speed, "m/s", Reaction.STOP),
         Reading("lateral_speed", lateral, limits.lateral_speed, "m/s", Reaction.STOP),
-        Reading(
-            "joint_velocity", _largest(map(abs, joint_velocity.tolist())), limits.joint_velocity, "rad/s", Reaction.STOP
-        ),
+        Reading("joint_velocity", fastest, limits.joint_velocity, "rad/s", Reaction.STOP),
         Reading("outside", outside, limits.outside, "m", Reaction.STOP, limits.outside_time),
     )
 
@@ -163,28 +148,33 @@ def joint_readings(state: RobotState, joints: JointRange, limits: MonitorLimits)
     """Of the joints' positions against their range and against what was commanded."""
     position = shaped(state.position, (JOINTS,))
     beyond, nearest = _farthest_out(position, joints.lower, joints.upper)
-    said = f"A{nearest + 1} is within {limits.joint_margin:.3g} rad of the end of its range"
+    over = beyond + limits.joint_margin
+    # Written where it will be read: in every cycle it would take as long as the rest.
+    said = "" if over <= 0.0 else f"A{nearest + 1} is within {limits.joint_margin:.3g} rad of the end of its range"
     error = _farthest_out(shaped(state.commanded, (JOINTS,)), position, position)[0]
     return (
-        Reading("joint_margin", beyond + limits.joint_margin, 0.0, "rad", Reaction.STOP, said=said),
+        Reading("joint_margin", over, 0.0, "rad", Reaction.STOP, 0.0, said),
         Reading("tracking_error", error, limits.tracking_error, "rad", Reaction.STOP, limits.tracking_time),
     )
 
 
 def controller_readings(state: RobotState, limits: MonitorLimits) -> tuple[Reading, ...]:
-    """Of the controller's own states, which must be as they are while commands count."""
-
-    def expect(name: str, found: IntEnum, good: bool, wanted: str) -> Reading:
-        said = "" if good else f"{name} {found.name}, expected {wanted}"
-        return Reading(name, 0.0 if good else 1.0, 0.0, "", Reaction.STOP, said=said)
-
-    active, good = SessionState.COMMANDING_ACTIVE, ConnectionQuality.GOOD
-    return (
-        expect("session", state.session, state.session == active, active.name),
-        expect("quality", state.quality, state.quality >= good, f"{good.name} or better"),
-        expect("safety", state.safety, state.safety == SafetyState.NORMAL_OPERATION, "NORMAL_OPERATION"),
-        expect("drive", state.drive, state.drive == DriveState.ACTIVE, "ACTIVE"),
-        expect("control", state.control, state.control == limits.control, limits.control.name),
+    """Of those of the controller's own states that are not as they must be while commands count."""
+    wrong: list[tuple[str, IntEnum, str]] = []
+    if state.session != SessionState.COMMANDING_ACTIVE:
+        wrong.append(("session", state.session, "COMMANDING_ACTIVE"))
+    # Asked this way round, a state that is no number is wrong too.
+    if not state.quality >= ConnectionQuality.GOOD:
+        wrong.append(("quality", state.quality, "GOOD or better"))
+    if state.safety != SafetyState.NORMAL_OPERATION:
+        wrong.append(("safety", state.safety, "NORMAL_OPERATION"))
+    if state.drive != DriveState.ACTIVE:
+        wrong.append(("drive", state.drive, "ACTIVE"))
+    if state.control != limits.control:
+        wrong.append(("control", state.control, limits.control.name))
+    return tuple(
+        Reading(name, 1.0, 0.0, "", Reaction.STOP, said=f"{name} {found.name}, expected {wanted}")
+        for name, found, wanted in wrong
     )
 
 
@@ -201,7 +191,26 @@ def age_readings(sample: Sample, now: float, limits: MonitorLimits) -> tuple[Rea
 
 def shaped(value: Array, shape: tuple[int, ...]) -> Array:
     """The array if it has this shape, else one of NaN."""
-    return value if np.shape(value) == shape else np.full(shape, math.nan)
+    return value if getattr(value, "shape", None) == shape else np.full(shape, math.nan)
+
+
+@compiled("UniTuple(f8, 3)(f8[:, :], f8[:], UniTuple(f8, 3), UniTuple(f8, 3))")
+def _motion(
+    tool: Array, velocity: Array, lower: tuple[float, float, float], upper: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Of a tool's pose (4, 4) [m] and velocity (3,) [m/s]: the speed along its beam, that perpendicular to it, and how
+    far it is out of a box, negative inside; NaN where one is NaN.
+    """
+    along, square, outside = 0.0, 0.0, -math.inf
+    for i in range(3):
+        along += velocity[i] * tool[i, 2]
+    for i in range(3):
+        across, place = velocity[i] - along * tool[i, 2], tool[i, 3]
+        square += across * across
+        out = max(lower[i] - place, place - upper[i])
+        if not out <= outside and not math.isnan(outside):
+            outside = out
+    return along, math.sqrt(square), outside
 
 
 @compiled("Tuple((float64, int64))(float64[:], float64[:], float64[:])")
@@ -215,12 +224,6 @@ def _farthest_out(values: Array, lower: Array, upper: Array) -> tuple[float, int
         if math.isnan(farthest):
             break
     return farthest, worst
-
-
-def _largest(values: Iterable[float]) -> float:
-    """NaN where one of them is, which Python's own ``max`` would pass over."""
-    numbers = list(values)
-    return math.nan if any(map(math.isnan, numbers)) else max(numbers)
 
 
 def _age(stamp: float, now: float) -> float:

@@ -23,7 +23,7 @@ FASTEST = 100.0
 
 
 class ArmState(NamedTuple):
-    """A simulated arm of n joints; a tuple, since one is made each tick and a frozen dataclass takes four times as long.
+    """A simulated arm of n joints; a tuple, since a frozen dataclass takes twice as long to make, each tick.
 
     Attributes:
         position: (n,) [rad].
