@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from iiwa_bridge.control.lateral import MAX_SPEED, LateralConfig
+from iiwa_bridge.control.lateral import MAX_SPEED, LateralConfig, Pace
 from iiwa_bridge.control.probe_controller import (
     Event,
     Outcome,
@@ -355,6 +355,7 @@ def test_every_parameter_takes_effect(usual: Array, part: str, name: str) -> Non
     [
         (LateralConfig(), {"speed": 0.03}, "speed is 0.03 m/s; at most 0.02 m/s"),
         (LateralConfig(), {"dwell": 0.0}, "dwell is 0.0; expected a number above 0"),
+        (LateralConfig(), {"halt": 0.2}, "halt is 0.2 N; expected above calm, 0.2 N"),
         (MotionConfig(), {"acceleration": math.inf}, "acceleration is inf"),
         (CONFIG, {"clearance": -0.01}, "clearance is -0.01"),
     ],
@@ -362,6 +363,46 @@ def test_every_parameter_takes_effect(usual: Array, part: str, name: str) -> Non
 def test_a_wrong_configuration_is_refused(part: object, change: dict[str, float], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         replace(part, **change)  # type: ignore[type-var]
+
+
+def flank() -> Back:
+    """A steep back under an upright beam: it rises by 37 degrees at the place where ``up_the_flank`` begins."""
+    return Back(radius_x=0.06)
+
+
+def up_the_flank(config: ProbeConfig, tissue: float, mass: float) -> tuple[float, float, float]:
+    """Peak and root mean square error of the force [N] in a step up a flank at 1 N, and how long that took [s]."""
+    x = -0.045
+    toy = BackToy(Arm(tissue, mass), flank(), (x, 0.0, flank().depth(x, 0.0, 0.0) - 0.002))
+    rig = Rig(toy, replace(config, motion=MotionConfig(tilt_speed=math.radians(1.5), tilt_acceleration=0.06)))
+    rig.pressed(1.0, 1.0)
+    first = len(rig.forces)
+    rig.controller.step(0.02, 0.0, 1.0)
+    assert rig.until(Outcome.STEPPED, 4.0).error < 0.0005
+    forces = np.array(rig.forces[first:])
+    return float(forces.max()), float(np.sqrt(np.mean((forces - 1.0) ** 2))), len(forces) * CYCLE
+
+
+@pytest.mark.parametrize(("tissue", "mass"), [(200.0, 3.0), (5000.0, 12.4)])
+def test_up_a_flank_that_nobody_knew_of_a_step_slows_and_keeps_its_force(tissue: float, mass: float) -> None:
+    peak, error, seconds = up_the_flank(CONFIG, tissue, mass)
+    heedless = replace(CONFIG, lateral=replace(CONFIG.lateral, calm=100.0, halt=200.0))
+    peak_heedless, error_heedless, _ = up_the_flank(heedless, tissue, mass)
+    assert peak < 2.4
+    assert peak < peak_heedless - 0.1
+    assert error < 0.75 * error_heedless
+    assert seconds < 3.2
+
+
+def test_the_pace_falls_at_once_with_the_force_and_recovers_slowly() -> None:
+    config = LateralConfig(calm=0.2, halt=0.6, recovery=1.0)
+    pace = Pace(config)
+    assert pace.update(0.2, CYCLE) == 1.0
+    assert pace.update(0.4, CYCLE) == pytest.approx(0.5)
+    assert pace.update(5.0, CYCLE) == 0.0
+    recovering = [pace.update(-1.0, CYCLE) for _ in range(round(1.1 / CYCLE))]
+    assert np.diff([0.0, *recovering]).max() <= config.recovery * CYCLE + 1e-12
+    assert recovering[-1] == 1.0
 
 
 @pytest.mark.parametrize(("tissue", "mass"), [(200.0, 8.0), (5000.0, 3.0)])

@@ -103,10 +103,10 @@ class Profile:
         self.position: Array = np.array(position, dtype=float)
         self.velocity: Array = np.zeros_like(self.position)
 
-    def update(self, target: Array, dt: float) -> Array:
-        """Move towards a target (n,) for ``dt`` [s]; the new position (n,)."""
+    def update(self, target: Array, dt: float, pace: float = 1.0) -> Array:
+        """Move towards a target (n,) for ``dt`` [s], at a share of the highest speed; the new position (n,)."""
         self.position, self.velocity = approach(
-            self.position, self.velocity, target, self._speed, self._acceleration, dt
+            self.position, self.velocity, target, pace * self._speed, self._acceleration, dt
         )
         return self.position
 

@@ -147,6 +147,11 @@ class ForceController:
         """Whether the probe touches."""
         return self._detector.contact
 
+    @property
+    def excess(self) -> float:
+        """Of the filtered force above the one that is ramped to the wanted one [N]."""
+        return self.force - self._ramped
+
     def want(self, force: float) -> None:
         """Change the force that is wanted [N]; it is ramped to.
 

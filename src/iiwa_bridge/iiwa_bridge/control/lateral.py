@@ -1,4 +1,7 @@
-"""Place of the probe on the parallel plane: steps of exact length, however the beam is tilted and the back curved."""
+"""Place of the probe on the parallel plane: steps of exact length, however the beam is tilted and the back curved.
+
+A step slows where the force rises above the wanted one.
+"""
 
 import math
 from dataclasses import dataclass
@@ -30,9 +33,12 @@ class LateralConfig:
         tolerance: distance to its end within which a step has ended [m].
         dwell: for which it must stay there [s].
         settle_limit: after which a step ends wherever the probe is [s], counted from the end of its profile.
+        calm: force above the wanted one up to which a step keeps its speed [N].
+        halt: force above the wanted one from which a step stands still [N].
+        recovery: share of its speed that a step takes up again in a second [1/s].
 
     Raises:
-        CommandError: a value is not a finite number above 0, or the speed beyond its limit.
+        CommandError: a value is not a finite number above 0, the speed is beyond its limit, or halt not above calm.
     """
 
     speed: float = 0.018
@@ -43,6 +49,9 @@ class LateralConfig:
     tolerance: float = 0.0005
     dwell: float = 0.1
     settle_limit: float = 1.0
+    calm: float = 0.2
+    halt: float = 0.6
+    recovery: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -50,6 +59,30 @@ class LateralConfig:
                 raise CommandError(f"lateral motion: {name} is {value}; expected a number above 0")
         if self.speed > MAX_SPEED:
             raise CommandError(f"lateral motion: speed is {self.speed:g} m/s; at most {MAX_SPEED:g} m/s")
+        if self.halt <= self.calm:
+            raise CommandError(f"lateral motion: halt is {self.halt:g} N; expected above calm, {self.calm:g} N")
+
+
+class Pace:
+    """Share of its speed at which a step goes on: less where the skin rises faster than the force control gives way.
+
+    That lags behind the skin by a force in proportion to the speed at which it comes (docs/force_control.md), and
+    nobody knows the skin ahead. The pace falls at once and recovers slowly: what slowed and sped up alike would swing
+    on the arm's mass, which feels the skin's acceleration too.
+
+    Args:
+        config: forces and rate.
+    """
+
+    def __init__(self, config: LateralConfig) -> None:
+        self._config, self._pace = config, 1.0
+
+    def update(self, excess: float, dt: float) -> float:
+        """Take by how much the filtered force is above the wanted one [N] after ``dt`` [s]; the pace, 0 to 1."""
+        config = self._config
+        allowed = min(max((config.halt - excess) / (config.halt - config.calm), 0.0), 1.0)
+        self._pace = min(allowed, self._pace + config.recovery * dt)
+        return self._pace
 
 
 class Lateral:
@@ -66,6 +99,7 @@ class Lateral:
     def __init__(self, place: Array, config: LateralConfig) -> None:
         self._config = config
         self._profile = Profile(place, config.speed, config.acceleration)
+        self._pace = Pace(config)
         self._trim: Array = np.zeros(2)
         self._goal: Array | None = None
         self._near = self._settling = 0.0
@@ -92,20 +126,21 @@ class Lateral:
         self._near = self._near + dt if self.error(probe) <= self._config.tolerance else 0.0
         return self._near >= self._config.dwell or self._settling >= self._config.settle_limit
 
-    def update(self, probe: Array, line: Array, advance: bool, dt: float) -> Array:
+    def update(self, probe: Array, line: Array, advance: bool, excess: float, dt: float) -> Array:
         """Velocity of the beam's line that is wanted (2,) [m/s].
 
         Args:
             probe: where it is measured (3,) [m].
             line: point of the beam's line next to it (3,) [m].
             advance: whether the step goes on; it waits otherwise.
+            excess: filtered force above the wanted one [N].
             dt: since the last update [s].
         """
-        config = self._config
+        config, pace = self._config, self._pace.update(excess, dt)
         if self._goal is None or not advance:
             self._profile.brake(dt)
         else:
-            self._profile.update(self._goal, dt)
+            self._profile.update(self._goal, dt, pace)
             if self._arrived:
                 missing = self._goal - probe[:2]
                 self._trim = limited(self._trim + config.trim_gain * missing * dt, config.trim_limit)

@@ -235,7 +235,7 @@ class ProbeController:
                 return _Wanted(along.velocity * beam)
             self._lateral = Lateral(line[:2], self._config.lateral)
             self.phase, event = Phase.IN_CONTACT, Event(Outcome.CONTACT)
-        wanted = self._glide(set_point, probe, line, along, force.contact, self._lateral, dt)
+        wanted = self._glide(set_point, probe, line, along, force, self._lateral, dt)
         return _Wanted(wanted.velocity, wanted.slope, along.feed_forward, event or wanted.event)
 
     def _glide(
@@ -244,17 +244,18 @@ class ProbeController:
         probe: Array,
         line: Array,
         along: Along,
-        contact: bool,
+        force: ForceController,
         lateral: Lateral,
         dt: float,
     ) -> _Wanted:
         """Over the skin: the beam's line over its place, tangentially to the surface, the beam along its normal."""
+        contact = force.contact
         if self._surface is None:
             self._surface = SurfaceEstimator(probe, set_point.slope, self._config.surface)
         if contact:
             self._surface.update(probe, dt)
             self._skin = float(probe[2])
-        across = lateral.update(probe, line, contact, dt)
+        across = lateral.update(probe, line, contact, force.excess, dt)
         slope = self._surface.beam_slope
         velocity = along.velocity * set_point.beam
         velocity[:2] += across
