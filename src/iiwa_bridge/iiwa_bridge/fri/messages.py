@@ -40,7 +40,6 @@ _SESSION, _QUALITY, _SAFETY = tuple(SessionState), tuple(ConnectionQuality), tup
 _OPERATION, _DRIVE, _CONTROL, _COMMAND = tuple(OperationMode), tuple(DriveState), tuple(ControlMode), tuple(CommandMode)
 """Members by their numbers, 0 and on: a call of the enumeration takes ten times as long. The protobuf library takes a
 number that none of them has for an unknown field, so that none is beyond the end."""
-_MEASURED = "measuredJointPosition", "commandedJointPosition", "measuredTorque", "externalTorque"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +126,7 @@ def decode_monitoring(datagram: bytes) -> MonitoringMessage:
         FriMessageError: it is not one; the message says why.
     """
     raw = _parse(MonitoringSchema, datagram, MONITORING_ID)
-    connection, robot, data = (_part(raw, name) for name in ("connectionInfo", "robotInfo", "monitorData"))
+    connection, robot, data = _part(raw, "connectionInfo"), _part(raw, "robotInfo"), _part(raw, "monitorData")
     ipo, session = raw.ipoData, _SESSION[connection.sessionState]
     period = _part(connection, "sendPeriod")
     if period not in _PERIODS:
@@ -137,7 +136,8 @@ def decode_monitoring(datagram: bytes) -> MonitoringMessage:
     drives = robot.driveState[:]
     if len(drives) != JOINTS:
         raise FriMessageError(f"driveState of {len(drives)} joints; expected {JOINTS}")
-    position, commanded, torque, external = (_joints(data, name) for name in _MEASURED)
+    position, commanded = _joints(data, "measuredJointPosition"), _joints(data, "commandedJointPosition")
+    torque, external = _joints(data, "measuredTorque"), _joints(data, "externalTorque")
     interpolated = _joints(ipo, "jointPosition") if session >= SessionState.COMMANDING_WAIT else position
     vectors = np.array((position, commanded, interpolated, torque, external), dtype=np.float64)
     state = RobotState(
@@ -226,7 +226,9 @@ def _part(raw: Any, name: str) -> Any:
 
 
 def _joints(raw: Any, name: str) -> list[float]:
-    return _numbers(_part(raw, name).value, JOINTS, name)
+    values = getattr(raw, name).value
+    # A part that is missing holds nothing.
+    return _numbers(values if len(values) == JOINTS else _part(raw, name).value, JOINTS, name)
 
 
 def _finite(value: float, name: str) -> float:
