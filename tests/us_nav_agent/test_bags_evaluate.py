@@ -36,11 +36,14 @@ class Reader:
         return self
 
     def begin(self):  # type: ignore[no-untyped-def]
-        def run(frame: Frame8) -> Decision:
+        def run(frame: Frame8, said: None = None) -> Decision:
             action = Action(int(frame[0, 0]) // 10)
             return Decision(action, np.zeros(4, np.float32), 0.0, float(action is Action.STOP), 1.0)
 
         return run
+
+    def look(self, frame: Frame8) -> None:
+        return None
 
 
 @pytest.fixture(autouse=True)

@@ -103,6 +103,15 @@ def test_a_model_is_loaded_on_one_thread(tiny_model: Path, monkeypatch: pytest.M
         torch.set_num_threads(before)
 
 
+def test_what_a_frame_says_by_itself_may_be_asked_before(tiny_model: Path, walk: Frames) -> None:
+    policy = load_policy(tiny_model)
+    decider, frames = policy.decider, [policy.preprocess(frame) for frame in walk]
+    run, again = decider.begin(), decider.begin()
+    with one_thread():
+        said = [decider.look(frame) for frame in frames]
+        assert as_text([again(*seen) for seen in zip(frames, said, strict=True)]) == as_text(list(map(run, frames)))
+
+
 def test_the_memory_matters(tiny_model: Path, walk: Frames) -> None:
     policy = load_policy(tiny_model)
     alone = policy.act(walk[1])

@@ -49,8 +49,13 @@ class Decision:
 class Run(Protocol):
     """One run: decides on its frames, one after the other, and remembers."""
 
-    def __call__(self, frame: Frame8) -> Decision:
-        """The decision on ``frame``, uint8 (h, w) as the networks see it."""
+    def __call__(self, frame: Frame8, said: Any = None) -> Decision:
+        """The decision on ``frame``, uint8 (h, w) as the networks see it.
+
+        Args:
+            frame: that is seen now.
+            said: what ``Decider.look`` says of it, where that was asked before.
+        """
         ...
 
 
@@ -94,6 +99,10 @@ class Decider(ABC):
     @abstractmethod
     def begin(self) -> Run:
         """A new run."""
+
+    @abstractmethod
+    def look(self, frame: Frame8) -> Any:
+        """What ``frame``, uint8 (h, w), says by itself, whatever is remembered; of any thread, once a run has begun."""
 
     @abstractmethod
     def walkers(self, bank: Frames, runs: int) -> Walkers:

@@ -156,23 +156,28 @@ class BeliefDecider(Decider):
         self._glance.prepare()
         belief, one, last = self.belief(1), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.uint8)
 
-        def run(frame: Frame8) -> Decision:
+        def run(frame: Frame8, said: tuple[Sights, float] | None = None) -> Decision:
             nonlocal last
+            sights, familiar = said or self.look(frame)
             fresh, last = not np.array_equal(frame, last), frame
-            rows, columns, logit = Sights(*self._glance(frame)).of(one, self._target)
+            rows, columns, logit = sights.of(one, self._target)
             if fresh:
                 belief.see(one, rows, columns)
             shown = self.probability(belief, one, logit) * fresh
             values = belief.values(one, shown)
             action = Action(int(self._choose(values, shown)[0]))
             trust = shown[0] if action is Action.STOP else belief.closer(one)[0, action] * fresh
-            confidence = trust * self.familiarity(frame[None])[0]
+            confidence = trust * familiar
             belief.move(one, np.array([action]))
             return Decision(
                 action, values[0].astype(np.float32), float(values.max()), float(shown[0]), float(confidence)
             )
 
         return run
+
+    def look(self, frame: Frame8) -> tuple[Sights, float]:
+        """See Decider; what the ensemble says, and how familiar the frame is."""
+        return Sights(*self._glance(frame)), float(self.familiarity(frame[None])[0])
 
     def walkers(self, bank: Frames, runs: int) -> Walkers:
         """See Decider."""

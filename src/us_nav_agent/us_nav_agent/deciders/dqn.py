@@ -68,7 +68,7 @@ class DqnDecider(Decider):
         """See Decider."""
         window = Window(self.config.frames, self.config.actions, self.config.outputs)
 
-        def run(frame: Frame8) -> Decision:
+        def run(frame: Frame8, said: None = None) -> Decision:
             with torch.inference_mode():
                 values = self.q_network(*window.see(frame))
             q = values.q[0].numpy().copy()
@@ -77,6 +77,9 @@ class DqnDecider(Decider):
             return Decision(action, q, float(values.state[0]), math.nan, share_of_best(q))
 
         return run
+
+    def look(self, frame: Frame8) -> None:
+        """See Decider; nothing, its one network sees what is remembered too."""
 
     def walkers(self, bank: Frames, runs: int) -> Walkers:
         """See Decider."""
@@ -136,17 +139,22 @@ class MsDqnDecider(Decider):
         """See Decider."""
         window = Window(self.config.frames, self.config.actions, self.config.outputs)
 
-        def run(frame: Frame8) -> Decision:
+        def run(frame: Frame8, said: float | None = None) -> Decision:
+            stop = self.look(frame) if said is None else said
             frames, moves = window.see(frame)
             with torch.inference_mode():
                 values = self.q_network(frames, moves)
-                stop = float(torch.sigmoid(self.stop_classifier(frames[:, :1]))[0])
             decision = decide(values.q[0].numpy().copy(), float(values.state[0]), stop, self.threshold)
             if decision.action is not Action.STOP:
                 window.chose(decision.action)
             return decision
 
         return run
+
+    def look(self, frame: Frame8) -> float:
+        """See Decider; the stop probability."""
+        with torch.inference_mode():
+            return float(torch.sigmoid(self.stop_classifier(torch.from_numpy(frame)[None, None]))[0])
 
     def walkers(self, bank: Frames, runs: int) -> Walkers:
         """See Decider."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,19 +67,20 @@ def rerun(
     shown = {stamp for run in runs[:PICTURED_RUNS] for stamp in _shown([stamp for stamp, _ in run])}
     pictures: dict[int, Frame8] = {}
 
-    def make(stamp: int, frame: Frame8) -> Frame8:
+    def make(stamp: int, frame: Frame8) -> tuple[Frame8, Any]:
         if stamp in shown:
             pictures[stamp] = np.asarray(cv2.resize(frame, _SMALL, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        return policy.preprocess(frame)
+        small = policy.preprocess(frame)
+        return small, decider.look(small)
 
     looks: list[Run] = []
     done = 0
-    with FramesAhead(recording, stamps, make) as frames, one_thread():
+    with one_thread(), FramesAhead(recording, stamps, make) as frames:
         for run in runs:
             decide, looked = decider.begin(), []
             for stamp, recorded in run:
-                frame = frames.at(stamp)
-                decided = None if frame is None else decide(frame)
+                seen = frames.at(stamp)
+                decided = None if seen is None else decide(*seen)
                 looked.append(Look(stamp, recording.track.bin_at(stamp), recorded, decided))
                 done += 1
                 progress(done, len(stamps))
