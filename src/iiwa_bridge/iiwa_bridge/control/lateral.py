@@ -1,6 +1,6 @@
 """Place of the probe on the parallel plane: steps of exact length, however the beam is tilted and the back curved.
 
-A step slows where the force rises above the wanted one.
+A step slows where the force leaves the wanted one.
 """
 
 import math
@@ -33,8 +33,8 @@ class LateralConfig:
         tolerance: distance to its end within which a step has ended [m].
         dwell: for which it must stay there [s].
         settle_limit: after which a step ends wherever the probe is [s], counted from the end of its profile.
-        calm: force above the wanted one up to which a step keeps its speed [N].
-        halt: force above the wanted one from which a step stands still [N].
+        calm: error of the force up to which a step keeps its speed [N].
+        halt: error of the force from which a step stands still [N].
         recovery: share of its speed that a step takes up again in a second [1/s].
 
     Raises:
@@ -64,10 +64,11 @@ class LateralConfig:
 
 
 class Pace:
-    """Share of its speed at which a step goes on: less where the skin rises faster than the force control gives way.
+    """Share of its speed at which a step goes on: less where the skin comes or goes faster than the force can follow.
 
-    That lags behind the skin by a force in proportion to the speed at which it comes (docs/force_control.md), and
-    nobody knows the skin ahead. The pace falls at once and recovers slowly: what slowed and sped up alike would swing
+    That lags behind the skin by a force in proportion to the skin's speed along the beam (docs/force_control.md), and
+    nobody knows the skin ahead. Down a flank a step would also ask for more than the guard lets near a person, and be
+    cut short by it. The pace falls at once and recovers slowly: what slowed and sped up alike would swing
     on the arm's mass, which feels the skin's acceleration too.
 
     Args:
@@ -77,10 +78,10 @@ class Pace:
     def __init__(self, config: LateralConfig) -> None:
         self._config, self._pace = config, 1.0
 
-    def update(self, excess: float, dt: float) -> float:
-        """Take by how much the filtered force is above the wanted one [N] after ``dt`` [s]; the pace, 0 to 1."""
+    def update(self, error: float, dt: float) -> float:
+        """Take by how much the filtered force is off the wanted one [N] after ``dt`` [s]; the pace, 0 to 1."""
         config = self._config
-        allowed = min(max((config.halt - excess) / (config.halt - config.calm), 0.0), 1.0)
+        allowed = min(max((config.halt - abs(error)) / (config.halt - config.calm), 0.0), 1.0)
         self._pace = min(allowed, self._pace + config.recovery * dt)
         return self._pace
 
@@ -126,17 +127,17 @@ class Lateral:
         self._near = self._near + dt if self.error(probe) <= self._config.tolerance else 0.0
         return self._near >= self._config.dwell or self._settling >= self._config.settle_limit
 
-    def update(self, probe: Array, line: Array, advance: bool, excess: float, dt: float) -> Array:
+    def update(self, probe: Array, line: Array, advance: bool, error: float, dt: float) -> Array:
         """Velocity of the beam's line that is wanted (2,) [m/s].
 
         Args:
             probe: where it is measured (3,) [m].
             line: point of the beam's line next to it (3,) [m].
             advance: whether the step goes on; it waits otherwise.
-            excess: filtered force above the wanted one [N].
+            error: of the filtered force [N].
             dt: since the last update [s].
         """
-        config, pace = self._config, self._pace.update(excess, dt)
+        config, pace = self._config, self._pace.update(error, dt)
         if self._goal is None or not advance:
             self._profile.brake(dt)
         else:
