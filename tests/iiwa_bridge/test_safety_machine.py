@@ -159,8 +159,8 @@ def test_the_others_last(state: State) -> None:
 def test_a_deadline_counts_from_the_last_change_of_state() -> None:
     machine = brought_to(S.IN_CONTACT)
     machine.fire(E.STEP, 100.0)
-    assert machine.tick(104.9).state is S.STEPPING
-    assert machine.tick(105.0).state is S.IN_CONTACT
+    assert machine.tick(107.9).state is S.STEPPING
+    assert machine.tick(108.0).state is S.IN_CONTACT
 
 
 @pytest.mark.parametrize(("state", "reaction"), [(S.RETRACTING, Reaction.HOLD), (S.FAULT_RETRACTING, Reaction.RETRACT)])

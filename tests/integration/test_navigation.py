@@ -40,11 +40,18 @@ def policy(start: Start, model: Path, **parameters: object):  # type: ignore[no-
     return node
 
 
+def both(start: Start, patient_file: Path, model: Path, rate: float = 30.0, **parameters: object):  # type: ignore[no-untyped-def]
+    """The grid and the policy, which come up side by side."""
+    node = start("policy_node", model=model, **parameters)
+    source = grid(start, patient_file, rate=rate)
+    node.wait_for("SHA-256")
+    return source, node
+
+
 def test_a_run_gives_feedback_every_step_and_ends_with_its_limit(
     start: Start, patient_file: Path, wanderer: Path
 ) -> None:
-    grid(start, patient_file)
-    policy(start, wanderer)
+    both(start, patient_file, wanderer)
     steps: list[StepReport] = []
     outcome = navigate("sacrum", 4, steps.append, topics=("/us/image_raw",))
     assert (outcome.reached, outcome.steps) == (False, 4)
@@ -56,8 +63,7 @@ def test_a_run_gives_feedback_every_step_and_ends_with_its_limit(
 
 
 def test_a_run_that_sees_its_target_is_reached_without_a_step(start: Start, patient_file: Path, stopper: Path) -> None:
-    grid(start, patient_file)
-    policy(start, stopper)
+    both(start, patient_file, stopper)
     outcome = navigate("sacrum", 0, lambda step: None, topics=("/us/image_raw",))
     assert (outcome.reached, outcome.steps, outcome.reason) == (True, 0, "target in view")
 
@@ -65,16 +71,14 @@ def test_a_run_that_sees_its_target_is_reached_without_a_step(start: Start, pati
 def test_an_unknown_target_is_refused_with_those_that_are_known(
     start: Start, patient_file: Path, wanderer: Path
 ) -> None:
-    grid(start, patient_file)
-    node = policy(start, wanderer)
+    _, node = both(start, patient_file, wanderer)
     with pytest.raises(UsNavAgentError, match="refused the goal 'kidney'"):
         navigate("kidney", 4, lambda step: None)
     node.wait_for("it finds sacrum")
 
 
 def test_killing_the_image_source_ends_the_run_with_no_frame(start: Start, patient_file: Path, wanderer: Path) -> None:
-    source = grid(start, patient_file)
-    policy(start, wanderer, frame_timeout=1.0, step_timeout=2.0)
+    source, _ = both(start, patient_file, wanderer, frame_timeout=1.0, step_timeout=2.0)
     begun = time.monotonic()
 
     def kill(step: StepReport) -> None:
@@ -90,8 +94,7 @@ def test_killing_the_image_source_ends_the_run_with_no_frame(start: Start, patie
 def test_an_image_source_that_falls_silent_ends_the_run_with_no_frame(
     start: Start, ros_env: dict[str, str], wanderer: Path, patient_file: Path
 ) -> None:
-    source = grid(start, patient_file)
-    policy(start, wanderer, frame_timeout=1.0, step_timeout=60.0)
+    source, _ = both(start, patient_file, wanderer, frame_timeout=1.0, step_timeout=60.0)
 
     def freeze(step: StepReport) -> None:
         if step.step == 1:
@@ -167,8 +170,7 @@ def test_without_a_probe_the_missing_action_is_named(start: Start, wanderer: Pat
 
 def test_a_cancel_is_honoured_within_one_step(start: Start, patient_file: Path, wanderer: Path) -> None:
     # At two frames a second a run of 100 steps takes far longer than this test.
-    grid(start, patient_file, rate=2.0)
-    policy(start, wanderer)
+    both(start, patient_file, wanderer, rate=2.0)
     rclpy.init()
     node = Node("canceller")
     try:
@@ -212,15 +214,15 @@ def test_every_node_ends_cleanly_within_two_seconds_and_leaves_no_process_behind
 ) -> None:
     here, there = free_ports(2)
     nodes = [
-        grid(start, patient_file),
-        policy(start, wanderer),
+        start("grid_replay_node", patient_file=patient_file),
+        start("policy_node", model=wanderer),
         start("recorder_node", bag=tmp_path / "bag"),
         start("robot_simulation", port=there, client_port=here, patience=0.1),
         start("bridge_node", controller_host=LOCALHOST, controller_port=there, host=LOCALHOST, port=here),
         start("image_source_node", source="phantom", rate=2.0),
     ]
-    words = ("recording", "COMMANDING_ACTIVE", "waiting for the controller", "phantom")
-    for node, up in zip(nodes[2:], words, strict=True):
+    words = ("frames/s", "SHA-256", "recording", "COMMANDING_ACTIVE", "waiting for the controller", "phantom")
+    for node, up in zip(nodes, words, strict=True):
         node.wait_for(up)
     left = set[int]().union(*(descendants(node.process.pid) for node in nodes))
     assert len(left) == 3, "the FRI client of the bridge, and two that render"

@@ -58,8 +58,12 @@ def test_environment_node_and_bag_decide_alike_bit_for_bit(
     recorder = start("recorder_node", bag=tmp_path / "bag")
     recorder.wait_for("recording")
     place = f"'{START.row},{START.column}'"
-    start("grid_replay_node", patient_file=patient_file, start=place, seed=SEED).wait_for("frames/s")
-    start("policy_node", model=wanderer).wait_for("SHA-256")
+    nodes = (
+        start("grid_replay_node", patient_file=patient_file, start=place, seed=SEED),
+        start("policy_node", model=wanderer),
+    )
+    for node, up in zip(nodes, ("frames/s", "SHA-256"), strict=True):
+        node.wait_for(up)
     outcome = navigate("sacrum", STEPS, lambda step: None, topics=("/us/image_raw", "/us_nav/decision"), settle=1.5)
     time.sleep(1.5)
     assert outcome.steps == STEPS

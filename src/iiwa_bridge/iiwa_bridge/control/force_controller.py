@@ -148,8 +148,8 @@ class ForceController:
         return self._detector.contact
 
     @property
-    def error(self) -> float:
-        """Of the filtered force against the one that is ramped to the wanted one [N]."""
+    def excess(self) -> float:
+        """Of the filtered force above the one that is ramped to the wanted one [N]."""
         return self.force - self._ramped
 
     def want(self, force: float) -> None:

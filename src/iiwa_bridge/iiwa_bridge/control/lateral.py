@@ -1,6 +1,6 @@
 """Place of the probe on the parallel plane: steps of exact length, however the beam is tilted and the back curved.
 
-A step slows where the force leaves the wanted one.
+A step slows where the force rises above the wanted one, and where the probe is held up.
 """
 
 import math
@@ -16,6 +16,8 @@ Array = npt.NDArray[np.float64]
 
 MAX_SPEED = 0.020
 """Highest lateral speed on a person [m/s]."""
+_HELD_UP = 0.3
+"""Pace below which a step does not fall for a probe that is held up: one that stays so is told what by, in its time."""
 _THERE = 1e-9
 """Distance of a profile to its end that is none [m]."""
 
@@ -33,12 +35,15 @@ class LateralConfig:
         tolerance: distance to its end within which a step has ended [m].
         dwell: for which it must stay there [s].
         settle_limit: after which a step ends wherever the probe is [s], counted from the end of its profile.
-        calm: error of the force up to which a step keeps its speed [N].
-        halt: error of the force from which a step stands still [N].
+        calm: force above the wanted one up to which a step keeps its speed [N].
+        halt: force above the wanted one from which a step stands still [N].
         recovery: share of its speed that a step takes up again in a second [1/s].
+        behind: distance of the probe from its place up to which a step keeps its speed [m].
+        far: distance of the probe from its place from which a step goes on at 0.3 of its speed [m].
 
     Raises:
-        CommandError: a value is not a finite number above 0, the speed is beyond its limit, or halt not above calm.
+        CommandError: a value is not a finite number above 0, the speed is beyond its limit, halt is not above calm, or
+            far not above behind.
     """
 
     speed: float = 0.018
@@ -52,6 +57,8 @@ class LateralConfig:
     calm: float = 0.2
     halt: float = 0.6
     recovery: float = 1.0
+    behind: float = 0.002
+    far: float = 0.005
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -61,29 +68,42 @@ class LateralConfig:
             raise CommandError(f"lateral motion: speed is {self.speed:g} m/s; at most {MAX_SPEED:g} m/s")
         if self.halt <= self.calm:
             raise CommandError(f"lateral motion: halt is {self.halt:g} N; expected above calm, {self.calm:g} N")
+        if self.far <= self.behind:
+            raise CommandError(f"lateral motion: far is {self.far:g} m; expected above behind, {self.behind:g} m")
 
 
 class Pace:
-    """Share of its speed at which a step goes on: less where the skin comes or goes faster than the force can follow.
+    """Share of its speed at which a step goes on: less where the skin rises faster than the force control gives way.
 
-    That lags behind the skin by a force in proportion to the skin's speed along the beam (docs/force_control.md), and
-    nobody knows the skin ahead. Down a flank a step would also ask for more than the guard lets near a person, and be
-    cut short by it. The pace falls at once and recovers slowly: what slowed and sped up alike would swing
-    on the arm's mass, which feels the skin's acceleration too.
+    That lags behind the skin by a force in proportion to the speed at which it comes (docs/force_control.md), and
+    nobody knows the skin ahead. The pace falls at once with the force and recovers slowly: what slowed and sped up
+    alike would swing on the arm's mass, which feels the skin's acceleration too. Where the force falls it stays: over
+    an edge a step is to go on and lose the contact, not to climb down. And a step slows for a probe that the
+    guard holds up, as down a flank, where law and slope together ask for more than it lets near a person.
 
     Args:
-        config: forces and rate.
+        config: forces, distances and rate.
     """
 
     def __init__(self, config: LateralConfig) -> None:
         self._config, self._pace = config, 1.0
 
-    def update(self, error: float, dt: float) -> float:
-        """Take by how much the filtered force is off the wanted one [N] after ``dt`` [s]; the pace, 0 to 1."""
+    def update(self, excess: float, behind: float, dt: float) -> float:
+        """The pace, 0 to 1.
+
+        Args:
+            excess: of the filtered force above the wanted one [N].
+            behind: distance of the probe from its place [m].
+            dt: since the last update [s].
+        """
         config = self._config
-        allowed = min(max((config.halt - abs(error)) / (config.halt - config.calm), 0.0), 1.0)
-        self._pace = min(allowed, self._pace + config.recovery * dt)
-        return self._pace
+        self._pace = min(_share(excess, config.calm, config.halt), self._pace + config.recovery * dt)
+        return min(self._pace, max(_share(behind, config.behind, config.far), _HELD_UP))
+
+
+def _share(value: float, all_up_to: float, none_from: float) -> float:
+    """1 up to one value, 0 from the other on."""
+    return min(max((none_from - value) / (none_from - all_up_to), 0.0), 1.0)
 
 
 class Lateral:
@@ -127,17 +147,18 @@ class Lateral:
         self._near = self._near + dt if self.error(probe) <= self._config.tolerance else 0.0
         return self._near >= self._config.dwell or self._settling >= self._config.settle_limit
 
-    def update(self, probe: Array, line: Array, advance: bool, error: float, dt: float) -> Array:
+    def update(self, probe: Array, line: Array, advance: bool, excess: float, dt: float) -> Array:
         """Velocity of the beam's line that is wanted (2,) [m/s].
 
         Args:
             probe: where it is measured (3,) [m].
             line: point of the beam's line next to it (3,) [m].
             advance: whether the step goes on; it waits otherwise.
-            error: of the filtered force [N].
+            excess: of the filtered force above the wanted one [N].
             dt: since the last update [s].
         """
-        config, pace = self._config, self._pace.update(error, dt)
+        config = self._config
+        pace = self._pace.update(excess, length(self._profile.position - probe[:2]), dt)
         if self._goal is None or not advance:
             self._profile.brake(dt)
         else:

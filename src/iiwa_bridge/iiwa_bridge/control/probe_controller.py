@@ -255,7 +255,7 @@ class ProbeController:
         if contact:
             self._surface.update(probe, dt)
             self._skin = float(probe[2])
-        across = lateral.update(probe, line, contact, force.error, dt)
+        across = lateral.update(probe, line, contact, force.excess, dt)
         slope = self._surface.beam_slope
         velocity = along.velocity * set_point.beam
         velocity[:2] += across

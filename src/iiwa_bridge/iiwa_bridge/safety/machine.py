@@ -72,7 +72,7 @@ MOTION: Mapping[State, Motion] = {
 
 DEADLINES: Mapping[State, float] = {
     State.APPROACHING: 30.0,
-    State.STEPPING: 5.0,
+    State.STEPPING: 8.0,
     State.RETRACTING: 10.0,
     State.FAULT_RETRACTING: 10.0,
 }
