@@ -224,6 +224,7 @@ def test_every_node_ends_cleanly_within_two_seconds_and_leaves_no_process_behind
     words = ("frames/s", "SHA-256", "recording", "COMMANDING_ACTIVE", "waiting for the controller", "phantom")
     for node, up in zip(nodes, words, strict=True):
         node.wait_for(up)
+    assert "memory lock: " in nodes[3].output
     left = set[int]().union(*(descendants(node.process.pid) for node in nodes))
     assert len(left) == 3, "the FRI client of the bridge, and two that render"
     # On a core that is shared everything takes as many times as long as there are others.

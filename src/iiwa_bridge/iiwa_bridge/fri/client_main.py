@@ -3,10 +3,8 @@
 Nothing of the parent holds it up. Its garbage collector is off, so the motion has to do without reference cycles.
 """
 
-import ctypes
 import gc
 import math
-import os
 import pickle
 import socket
 import sys
@@ -18,10 +16,8 @@ from typing import Any
 from iiwa_bridge.fri.client import ClientConfig, ClientStatus, run_client
 from iiwa_bridge.fri.client_process import MAX_ORDER, ClientReport, MakeRespond
 from iiwa_bridge.fri.shared import SharedPage
-from iiwa_bridge.realtime import CLIENT, claim_processor
+from iiwa_bridge.realtime import CLIENT, claim_processor, lock_memory
 
-_LOCK_CURRENT = 1
-"""MCL_CURRENT alone: with MCL_FUTURE an allocation beyond the limit of locked memory would fail."""
 _NEWS = 0.018
 """The status is told and written when the last one is older [s]: pickling takes long beside a cycle, and the parent
 looks some thirty times a second."""
@@ -42,7 +38,7 @@ class _Parent:
 
     def settle(self) -> None:
         """Give the process what timing the machine allows, and keep what came of it."""
-        self._setup = (claim_processor(CLIENT), _lock_memory(), _stop_collecting())
+        self._setup = (claim_processor(CLIENT), lock_memory(), _stop_collecting())
 
     def orders(self) -> list[bytes]:
         orders = list(self._orders)
@@ -77,12 +73,6 @@ class _Parent:
     def _write(self, failure: str) -> None:
         status = None if self._status is None else self._status()
         self._page.write(pickle.dumps(ClientReport(status, self._content, self._setup, failure)))
-
-
-def _lock_memory() -> str:
-    if ctypes.CDLL(None, use_errno=True).mlockall(_LOCK_CURRENT) != 0:
-        return f"memory lock: refused ({os.strerror(ctypes.get_errno())})"
-    return "memory lock: done"
 
 
 def _stop_collecting() -> str:

@@ -10,7 +10,7 @@ from rclpy.node import Node
 from us_nav_interfaces.msg import ProbeState
 
 from iiwa_bridge.errors import IiwaBridgeError
-from iiwa_bridge.realtime import CONTROLLER, claim_processor
+from iiwa_bridge.realtime import CONTROLLER, claim_processor, lock_memory
 from iiwa_bridge.ros.messages import simulation_health, true_state
 from iiwa_bridge.ros.parameters import declare_simulation
 from iiwa_bridge.ros.running import run
@@ -90,7 +90,14 @@ class SimulationNode(Node):
 def main() -> None:
     """Run the node."""
     print(claim_processor(CONTROLLER), flush=True)
-    leave(run(SimulationNode))
+    leave(run(_made))
+
+
+def _made() -> SimulationNode:
+    """The node, all of it kept in memory."""
+    node = SimulationNode()
+    print(lock_memory(), flush=True)
+    return node
 
 
 if __name__ == "__main__":
