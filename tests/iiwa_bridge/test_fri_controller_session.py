@@ -224,6 +224,17 @@ def test_an_answer_that_lost_its_command_is_none_and_many_of_them_stop_the_robot
     assert bench.session.fault == "connection quality POOR"
 
 
+@pytest.mark.parametrize("joint", [0, 3, 6])
+def test_a_joint_at_nan_is_neither_tracked_nor_in_agreement(joint: int) -> None:
+    nowhere = START.copy()
+    nowhere[joint] = np.nan
+    bench = Bench(config()).until(Session.COMMANDING_ACTIVE)
+    assert bench.session.message(bench.cell(nowhere)).state.tracking == 0.0
+    bench = Bench(config()).until(Session.COMMANDING_WAIT)
+    bench.cycle(RobotCommand(nowhere))
+    assert bench.session.session is not Session.COMMANDING_ACTIVE
+
+
 def test_nan_outside_of_a_motion_is_garbage_like_any_other() -> None:
     bench = Bench(config(start=False)).until(Session.MONITORING_READY)
     bench.session.refuse(NotFiniteError("jointPosition of nan"))

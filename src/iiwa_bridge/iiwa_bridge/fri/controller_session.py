@@ -4,6 +4,7 @@ The rim sends ``message`` first of all, and then in each cycle: ``receive`` the 
 robot by ``command``, send ``message``.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,10 +37,12 @@ _ROUNDING = 1.0 + 1e-9
 
 @compiled("f8(f8[::1], f8[::1])")
 def _farthest(one: Array, other: Array) -> float:
-    """The greatest distance of a joint between two positions (n,) [rad]."""
+    """The greatest distance of a joint between two positions (n,) [rad]; NaN where one is NaN."""
     farthest = 0.0
     for i in range(len(one)):
-        farthest = max(farthest, abs(one[i] - other[i]))
+        distance = abs(one[i] - other[i])
+        if not distance <= farthest and not math.isnan(farthest):
+            farthest = distance
     return farthest
 
 

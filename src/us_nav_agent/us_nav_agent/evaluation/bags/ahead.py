@@ -27,7 +27,7 @@ class FramesAhead(Generic[Made]):
 
     def __init__(self, recording: Recording, stamps: Collection[int], make: Callable[[int, Frame8], Made]) -> None:
         self._recording, self._make = recording, make
-        self._small: dict[int, Future[Made | None]] = {stamp: Future() for stamp in stamps}
+        self._made: dict[int, Future[Made | None]] = {stamp: Future() for stamp in stamps}
         self._given_up = Event()
         self._thread = Thread(target=self._read, name="frames ahead")
 
@@ -48,18 +48,18 @@ class FramesAhead(Generic[Made]):
         Raises:
             Exception: what stopped the thread.
         """
-        return self._small[stamp].result()
+        return self._made[stamp].result()
 
     def _read(self) -> None:
         """Read the bag; whoever waits is told how it ended."""
         try:
             last = self._read_frames()
         except Exception as error:
-            for future in self._small.values():
+            for future in self._made.values():
                 if not future.done():
                     future.set_exception(error)
         else:
-            for stamp, future in self._small.items():
+            for stamp, future in self._made.items():
                 if not future.done():
                     future.set_result(last.get(stamp))
 
@@ -67,12 +67,12 @@ class FramesAhead(Generic[Made]):
         """Hand out each frame as it comes; of stamps that come more than once return the last one."""
         times = Counter(self._recording.frame_stamps.tolist())
         last: dict[int, Made] = {}
-        for stamp, frame in self._recording.frames(self._small):
+        for stamp, frame in self._recording.frames(self._made):
             if self._given_up.is_set():
                 break
-            small = self._make(stamp, frame)
+            made = self._make(stamp, frame)
             if times[stamp] > 1:
-                last[stamp] = small
+                last[stamp] = made
             else:
-                self._small[stamp].set_result(small)
+                self._made[stamp].set_result(made)
         return last
