@@ -1,6 +1,6 @@
 """How well the confidence of a model tells frames like its training from others.
 
-    usnav dataset synth data/cohort
+    usnav dataset synth --out data/cohort
     python tests/benchmarks/abstention.py --model belief
 
 Each of the test subjects' frames, and each of the others, is the second frame of a run that began with a frame of a

@@ -1,6 +1,6 @@
 """Evaluate the training seeds of an architecture on the test subjects, or measure its stop or its speed.
 
-    usnav dataset synth data/cohort
+    usnav dataset synth --out data/cohort
     usnav train msdqn_lite --seed 0        # and seeds 1 and 2, and so for every architecture
     python tests/benchmarks/agents.py table msdqn
     python tests/benchmarks/agents.py targets

@@ -1,6 +1,6 @@
 """Evaluate the trained supervised baseline on the test subjects: how hard the cohort is.
 
-    usnav dataset synth data/cohort
+    usnav dataset synth --out data/cohort
     usnav train densenet --data data/cohort --seed 0
     python tests/benchmarks/baseline.py
 
