@@ -71,3 +71,13 @@ def test_a_measurement_is_the_median_with_its_range() -> None:
 
 def test_the_scoreboard_is_well_formed() -> None:
     figures.check_rows(yaml.safe_load((ROOT / "docs" / "figures.yaml").read_text()))
+
+
+def test_the_machine_is_told_with_its_processor(tmp_path: Path) -> None:
+    told = tmp_path / "cpuinfo"
+    assert figures.processor(told) == "processor unknown"
+    told.write_text("processor\t: 0\nmodel name\t: Some CPU 9\nflags\t\t: fpu avx2 avx512f avx512dq\n")
+    assert figures.processor(told) == "Some CPU 9 with AVX-512"
+    told.write_text("model name\t: Old CPU\nflags\t\t: fpu avx2\n")
+    assert figures.processor(told) == "Old CPU"
+    assert figures.processor(Path("/proc/cpuinfo")) in figures.machine()

@@ -16,7 +16,13 @@ from torch.nn import functional
 from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.dueling import DuelingNetwork, NetworkConfig
 from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
-from us_nav_agent.training.augment import augment_actions, augment_frames, mirror_moves, sample_augmentation
+from us_nav_agent.training.augment import (
+    Augmentation,
+    augment_actions,
+    augment_frames,
+    mirror_moves,
+    sample_augmentation,
+)
 
 
 class FrameBank:
@@ -114,17 +120,20 @@ class PrioritizedDoubleDQN(DQN):  # type: ignore[misc]
             batch = self.replay_buffer.sample(batch_size)
             record = sample_augmentation(batch_size, generator, wide=True).to(self.device)
 
-            def values(network: ReferenceQNetwork, obs: PyTorchObs, record: Any = record) -> Tensor:
-                frames = augment_frames(network.frames(obs), record)
-                moves = augment_actions(network.moves(obs), record, network.network.config.outputs)
-                q = network.network(frames, moves).q
-                return mirror_moves(q, record.mirror)
+            def seen(obs: PyTorchObs, record: Augmentation = record) -> tuple[Tensor, Tensor]:
+                frames = augment_frames(self.q_net.frames(obs), record)
+                return frames, augment_actions(self.q_net.moves(obs), record, self.q_net.network.config.outputs)
+
+            def values(
+                network: ReferenceQNetwork, frames: Tensor, moves: Tensor, mirror: Tensor = record.mirror
+            ) -> Tensor:
+                return mirror_moves(network.network(frames, moves).q, mirror)
 
             with torch.no_grad():
-                next_q = values(self.q_net, batch.next_observations)
-                next_target = values(self.q_net_target, batch.next_observations)
+                later = seen(batch.next_observations)
+                next_q, next_target = values(self.q_net, *later), values(self.q_net_target, *later)
                 target = double_q_target(next_q, next_target, batch.rewards, batch.dones, batch.discounts)
-            current = values(self.q_net, batch.observations).gather(1, batch.actions.long())
+            current = values(self.q_net, *seen(batch.observations)).gather(1, batch.actions.long())
             loss = (batch.weights * functional.smooth_l1_loss(current, target, reduction="none")).mean()
             self.policy.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
