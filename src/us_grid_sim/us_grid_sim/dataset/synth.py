@@ -13,15 +13,15 @@ import os
 import queue
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.interpolate import CubicSpline
 
 from us_grid_sim.bmode.render import Renderer
@@ -41,6 +41,7 @@ from us_grid_sim.phantom.goal import frame_truth, goal_bins
 from us_grid_sim.phantom.record import SubjectRecord, sample_subject
 from us_grid_sim.phantom.subject import Phantom, build_phantom, contact_pose
 from us_grid_sim.phantom.target import Target
+from us_grid_sim.processes import CONTEXT, end_with_parent, worker_pool
 
 FRAMES_PER_SWEEP = 200
 """Frames of a sweep, as in the authors' data set."""
@@ -345,10 +346,8 @@ _reports: Any = None
 
 
 def _start_worker(reports: Any) -> None:
-    """One torch thread a process: the processes share the cores."""
     global _reports
     _reports = reports
-    torch.set_num_threads(1)
 
 
 def _work(root: Path, record: SubjectRecord, frames_per_sweep: int) -> None:
@@ -375,10 +374,11 @@ def _in_parallel(
     root: Path, records: list[SubjectRecord], frames_per_sweep: int, workers: int, tracker: _Tracker
 ) -> None:
     """Write the subjects in processes; at an error or Ctrl-C those not yet begun are dropped."""
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
+    manager = SyncManager(ctx=CONTEXT)
+    manager.start(end_with_parent)
+    with manager:
         reports = manager.Queue()
-        with keeping_memory(), ProcessPoolExecutor(workers, context, _start_worker, (reports,)) as pool:
+        with keeping_memory(), worker_pool(workers, _start_worker, reports) as pool:
             futures = [pool.submit(_work, root, record, frames_per_sweep) for record in records]
             try:
                 pending: set[Future[None]] = set(futures)

@@ -3,11 +3,11 @@
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-import torch
+from us_grid_sim.processes import worker_pool
 
 from us_nav_agent.errors import UsNavAgentError
 
@@ -43,8 +43,7 @@ def work_through(
 def _in_processes(
     make: Callable[[], Callable[[Job], Result]], jobs: Sequence[Job], count: int, memory: float
 ) -> Iterator[tuple[Job, Result]]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, _start_worker, (make,)) as pool:
+    with worker_pool(count, _start_worker, make) as pool:
         futures = {pool.submit(_work, job): job for job in jobs}
         try:
             for future in as_completed(futures):
@@ -63,10 +62,9 @@ _do: Callable[[Any], Any]
 
 
 def _start_worker(make: Callable[[], Callable[[Any], Any]]) -> None:
-    """One torch thread a process; Ctrl-C ends it at once and without a word, since the parent keeps all results."""
+    """Ctrl-C ends the process at once and without a word, since the parent keeps all results."""
     global _do
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    torch.set_num_threads(1)
     _do = make()
 
 

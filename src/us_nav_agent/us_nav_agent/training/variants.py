@@ -10,13 +10,11 @@ import hashlib
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import torch
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.dataset.synth import keeping_memory, read_record
 from us_grid_sim.dataset.virtual import grid_of, render_subject
@@ -25,6 +23,7 @@ from us_grid_sim.geometry import Bin
 from us_grid_sim.phantom.record import SubjectRecord, in_body_of, sample_subject, with_fat
 from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
+from us_grid_sim.processes import worker_pool
 
 from us_nav_agent.training.run_folder import Report, TrainProgress
 
@@ -93,7 +92,7 @@ def _render_all(jobs: Sequence[_Job]) -> Iterator[_Job]:
     if not jobs:
         return
     workers = min(len(os.sched_getaffinity(0)), len(jobs))
-    with keeping_memory(), ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
+    with keeping_memory(), worker_pool(workers, _start_worker) as pool:
         futures = {pool.submit(_render, job): job for job in jobs}
         try:
             for future in as_completed(futures):
@@ -104,9 +103,8 @@ def _render_all(jobs: Sequence[_Job]) -> Iterator[_Job]:
 
 
 def _start_worker() -> None:
-    """One torch thread a process; Ctrl-C ends it at once and without a word."""
+    """Ctrl-C ends the process at once and without a word."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    torch.set_num_threads(1)
 
 
 def _render(job: _Job) -> None:
