@@ -1,8 +1,11 @@
 """Bodies for the training subjects' bones: what they keep, what they take, and that they are rendered once."""
 
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from us_grid_sim.geometry import BINS
 from us_grid_sim.phantom.record import sample_subject
 from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
+from us_nav_agent.errors import TrainingError
 from us_nav_agent.policy import one_thread
 from us_nav_agent.training import variants
 from us_nav_agent.training.run_folder import TrainProgress, quiet
@@ -114,3 +118,20 @@ def test_what_was_rendered_before_a_break_is_kept(broken_off: list[int], patient
     make_variants([patient_file], 3, other, quiet)
     assert broken_off[1] == -1
     assert len(broken_off) == len(set(broken_off)) == 4
+
+
+class BrokenPool(Executor):
+    """Its processes are ended from outside at the first job."""
+
+    def submit(self, *call: Any, **named: Any) -> "Future[Any]":  # type: ignore[override]
+        future: Future[Any] = Future()
+        future.set_exception(BrokenProcessPool())
+        return future
+
+
+def test_a_process_that_is_ended_from_outside_is_told_with_the_cure(
+    patient_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variants, "worker_pool", lambda *call: BrokenPool())
+    with pytest.raises(TrainingError, match=r"ended from outside, as where memory is short .* goes on"):
+        make_variants([patient_file], 1, Preprocess(height=10, width=16), quiet)

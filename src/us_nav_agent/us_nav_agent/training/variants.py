@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
 from us_grid_sim.processes import worker_pool
 
+from us_nav_agent.errors import TrainingError
 from us_nav_agent.training.run_folder import Report, TrainProgress
 
 FAT = 0.004, 0.034
@@ -65,6 +67,7 @@ def make_variants(
     Raises:
         DatasetError: a subject is no virtual one.
         UsGridSimError: a variant cannot be scanned.
+        TrainingError: a process was ended from outside.
     """
     if not count:  # real subjects have no record to read
         return []
@@ -98,6 +101,11 @@ def _render_all(jobs: Sequence[_Job]) -> Iterator[_Job]:
             for future in as_completed(futures):
                 future.result()
                 yield futures[future]
+        except BrokenProcessPool:
+            raise TrainingError(
+                "a process that rendered variants was ended from outside, as where memory is short (1 GB each); "
+                "the same command goes on with those that lack"
+            ) from None
         finally:
             pool.shutdown(cancel_futures=True)
 
