@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from us_grid_sim.envs.rules import Rewards
 from us_grid_sim.geometry import BINS, Action, Bin, goal_distance
-from us_nav_agent.belief import FORGETTING, FRAME_TRUST, GAMMA, Belief, Grids
+from us_nav_agent.belief import FORGETTING, FRAME_TRUST, GAMMA, Belief, Grids, Offsets, agreed
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS
 from us_nav_agent.training.offsets import known_grids, offsets_to
 
@@ -134,7 +134,7 @@ def best_return(distance: int) -> float:
 
 @given(row=st.integers(-9, 9), column=st.integers(-13, 13))
 def test_where_the_state_is_known_an_action_is_worth_its_return(row: int, column: int) -> None:
-    values = believing(row, column).values(ONE, np.array([0.25]))[0]
+    values = believing(row, column).of(ONE).values(np.array([0.25]))[0]
     rewards, distance = Rewards(), abs(row) + abs(column)
     closer = [row > 0, row < 0, column > 0, column < 0]
     for action, leads_closer in enumerate(closer):
@@ -147,6 +147,38 @@ def test_the_best_move_is_the_one_that_most_probably_leads_closer() -> None:
     belief = believing(0, 0)
     belief.rows[0, 10 - 3], belief.rows[0, 10] = 0.6, 0.4
     belief.columns[0, 14 + 2], belief.columns[0, 14] = 0.8, 0.2
-    assert belief.closer(ONE)[0] == pytest.approx([0.0, 0.6, 0.8, 0.0])
-    assert belief.values(ONE, np.zeros(1))[0, :4].argmax() == Action.LEFT
-    assert belief.here(ONE)[0] == pytest.approx(0.4 * 0.2)
+    offsets = belief.of(ONE)
+    assert offsets.closer()[0] == pytest.approx([0.0, 0.6, 0.8, 0.0])
+    assert offsets.values(np.zeros(1))[0, :4].argmax() == Action.LEFT
+    assert offsets.here()[0] == pytest.approx(0.4 * 0.2)
+
+
+# --- two opinions -------------------------------------------------------------------------------------------------
+
+
+def opinion(seed: int, count: int = 3) -> Offsets:
+    rng = np.random.default_rng(seed)
+    return Offsets(*(rng.dirichlet(np.full(size, 0.1), count) for size in (ROW_OFFSETS, COLUMN_OFFSETS)))
+
+
+def test_two_opinions_of_the_same_are_that() -> None:
+    one = opinion(0)
+    np.testing.assert_allclose(agreed(one, one).rows, one.rows, atol=3e-3)
+
+
+@given(seeds=st.tuples(st.integers(0, 99), st.integers(0, 99)))
+def test_what_two_opinions_agree_on_is_a_distribution_whoever_speaks_first(seeds: tuple[int, int]) -> None:
+    one, other = map(opinion, seeds)
+    both, turned = agreed(one, other), agreed(other, one)
+    for part, same in ((both.rows, turned.rows), (both.columns, turned.columns)):
+        np.testing.assert_allclose(part.sum(axis=1), 1.0)
+        np.testing.assert_array_equal(part, same)
+        assert (part > 0).all()
+
+
+def test_what_one_opinion_rules_out_the_other_alone_cannot_hold() -> None:
+    """0.9 against 0 and 0.1 against 1: the geometric mean goes with the second."""
+    one, other = opinion(0, 1), opinion(0, 1)
+    one.rows[:], other.rows[:] = 0.0, 0.0
+    one.rows[0, [3, 4]], other.rows[0, 4] = (0.9, 0.1), 1.0
+    assert agreed(one, other).rows[0, 4] > 0.9

@@ -1,5 +1,6 @@
 """The belief agent whole: its networks, its training, its decisions one by one and in batches, its model file."""
 
+import importlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,22 +14,26 @@ from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import BINS, COLUMNS, FRAME_HEIGHT, FRAME_WIDTH, FRAMES_PER_BIN, ROWS, Action, Bin
 from us_grid_sim.phantom.target import Target
 from us_nav_agent.deciders.belief import BeliefDecider, Knowledge
+from us_nav_agent.deciders.whereabouts import look
 from us_nav_agent.errors import ModelError
 from us_nav_agent.evaluation import evaluate_seeds
 from us_nav_agent.familiarity import Familiarity
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
+from us_nav_agent.networks.tracker import TrackerConfig
 from us_nav_agent.policy import load_policy, one_thread, save_policy
 from us_nav_agent.rollout import MAX_ACTIONS, run_all
 from us_nav_agent.training import localisation
 from us_nav_agent.training.augment import Augmentation, sample_augmentation
-from us_nav_agent.training.experiment import LocatorExperiment, LocatorSettings
-from us_nav_agent.training.knowledge import learn_knowledge
+from us_nav_agent.training.experiment import BeliefExperiment, LocatorSettings, TrackerSettings
+from us_nav_agent.training.knowledge import count_grids, learn_stops
 from us_nav_agent.training.localisation import augment_labels, location_loss, mirrored_targets, train_locators
 from us_nav_agent.training.offsets import labels_of, offsets_to
 from us_nav_agent.training.run_folder import TrainProgress, quiet
+from us_nav_agent.training.tracking import Ground, make_ground, train_tracker
 
 MakeGrid = Callable[..., PreprocessedGrid]
 TARGETS = ("sacrum", "sacroiliac_left", "sacroiliac_right")
+SHAPE, TRACKING = TrackerConfig(24, 0.0), TrackerSettings(200, 32, 5e-3)
 CONFIG = LocatorConfig(32, 32, (0, 0, FRAME_WIDTH, FRAME_HEIGHT), (8, 8, 16, 16), 32, 0.0, 2, TARGETS)
 
 
@@ -40,11 +45,11 @@ def on_one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LocatorExperiment, "network", CONFIG)
+    monkeypatch.setattr(BeliefExperiment, "network", CONFIG)
 
 
-def settings(epochs: int, members: int = 2) -> LocatorExperiment:
-    return LocatorExperiment("toy", 0, LocatorSettings(32, members, epochs, 64, 5e-3))
+def settings(epochs: int, members: int = 2) -> BeliefExperiment:
+    return BeliefExperiment("toy", 0, LocatorSettings(32, members, epochs, 64, 5e-3), TRACKING)
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +113,12 @@ def test_the_loss_is_least_for_the_true_answer() -> None:
         assert location_loss(wrong, labels) > right + 0.5
 
 
+def make_toy_ground(locators: list[Locator], backs: list[PreprocessedGrid]) -> Ground:
+    knowledge = count_grids(backs, TARGETS)
+    sights = look([one.eval() for one in locators], np.concatenate([grid.frames for grid in backs]))
+    return make_ground(backs, sights, TARGETS, [knowledge.grids(number) for number in range(len(TARGETS))])
+
+
 # --- training -----------------------------------------------------------------------------------------------------
 
 
@@ -140,6 +151,33 @@ def test_members_and_seeds_differ(backs: list[PreprocessedGrid], tmp_path: Path)
     assert len({weights([one])[0] for one in (*first, *other)}) == 4
 
 
+def test_a_whole_run_goes_on_where_it_was_broken_off_and_never_asks_for_test_subjects(
+    backs: list[PreprocessedGrid], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken off in a locator and in the tracker; the same model to the byte as in one go."""
+    run = importlib.import_module("us_nav_agent.training.train")
+    by_split = {"train": [tmp_path / "A.txt"], "validation": [tmp_path / "B.txt", tmp_path / "C.txt"]}
+    monkeypatch.setattr(run, "subjects_of", lambda data, split: by_split[split])
+    monkeypatch.setattr(run, "load_grid", lambda file, preprocess: backs[file.stem == "B"])
+    monkeypatch.setattr("us_nav_agent.training.tracking._SAVE_EVERY", 7)
+    monkeypatch.setattr(BeliefExperiment, "tracker_network", SHAPE)
+    experiment = replace(settings(3), tracker=TrackerSettings(20, 16, 5e-3))
+    whole = run.train(experiment, tmp_path, 0, tmp_path / "whole").read_bytes()
+
+    deaths = [("locator 1", 3), ("tracker", 17)]
+
+    def kill(progress: TrainProgress) -> None:
+        if deaths and (progress.stage, progress.done) == deaths[0]:
+            del deaths[0]
+            raise SystemExit
+
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            run.train(experiment, tmp_path, 0, tmp_path / "broken", kill)
+    assert run.train(experiment, tmp_path, 0, tmp_path / "broken", kill).read_bytes() == whole
+    assert load_policy(tmp_path / "broken" / "model.safetensors").targets == TARGETS
+
+
 @pytest.fixture(scope="module")
 def trained(backs: list[PreprocessedGrid], tmp_path_factory: pytest.TempPathFactory) -> BeliefDecider:
     """An agent that has learnt the toy."""
@@ -148,10 +186,14 @@ def trained(backs: list[PreprocessedGrid], tmp_path_factory: pytest.TempPathFact
         patch.setattr(
             localisation, "sample_augmentation", lambda count, generator, wide: sample_augmentation(count, generator)
         )
-        patch.setattr(LocatorExperiment, "network", replace(CONFIG, members=1))
-        locators = train_locators(settings(60, members=1), backs, 0, tmp_path_factory.mktemp("run"), quiet)
+        patch.setattr(BeliefExperiment, "network", replace(CONFIG, members=1))
+        folder = tmp_path_factory.mktemp("run")
+        locators = train_locators(settings(60, members=1), backs, 0, folder, quiet)
         known = np.concatenate([grid.frames for grid in backs])
-        return BeliefDecider(locators, learn_knowledge(locators, backs, backs), Familiarity.learnt(known, known))
+        ground, knowledge = make_toy_ground(locators, backs), count_grids(backs, TARGETS)
+        tracker = train_tracker(SHAPE, TRACKING, ground, 0, folder, quiet)
+        learn_stops(knowledge, tracker, ground.sights, backs, TARGETS)
+        return BeliefDecider(locators, tracker, knowledge, Familiarity.learnt(known, known))
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -259,7 +301,7 @@ def test_a_target_that_it_does_not_find_is_told_from_those_that_it_does(trained:
 
 
 def test_knowledge_of_other_targets_than_the_file_names_is_refused(trained: BeliefDecider, tmp_path: Path) -> None:
-    odd = BeliefDecider(trained.locators, Knowledge(2), Familiarity())
+    odd = BeliefDecider(trained.locators, trained.tracker, Knowledge(2), Familiarity())
     with pytest.raises(ModelError, match="weights do not fit the networks it names"):
         load_policy(save_policy(tmp_path / "odd.safetensors", odd))
 

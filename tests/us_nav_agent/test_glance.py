@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from us_nav_agent.deciders import BeliefDecider
-from us_nav_agent.deciders.belief import Ensemble, Sights, look
+from us_nav_agent.deciders.whereabouts import Ensemble, Sights, look
 from us_nav_agent.defaults import DEFAULT_MODEL
 from us_nav_agent.networks.glance import Glance
 from us_nav_agent.policy import load_policy

@@ -1,9 +1,10 @@
 """Where the probe may be: a Bayes filter over the offsets to a target, and what each action is then worth.
 
-The state is the offset (rows, columns) of the probe's bin from the target's; both are filtered on their own. A move
-shifts the belief, but for the part of it where the border of the grid would have held the probe; a frame multiplies it
-with the likelihood that a locator gives. Actions are worth what they would be if the state were known from the next
-step on, weighed with the belief (QMDP; Littman, Cassandra and Kaelbling 1995).
+The state is the offset (rows, columns) of the probe's bin from the target's, rows and columns each on their own. A move
+shifts the filter's belief, but for the part of it where the border of the grid would have held the probe; a frame
+multiplies it with the likelihood that a locator gives. Two opinions of where the probe is, the filter's and a
+tracker's, are weighed alike (their geometric mean). Actions are worth what they would be if the state were known from
+the next step on (QMDP; Littman, Cassandra and Kaelbling 1995).
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ FRAME_TRUST = 0.5
 """Exponent of a frame's likelihood: frames of one back err alike, so two of them do not say twice as much as one."""
 FORGETTING = 0.02
 """Share of the prior that is mixed into the belief at each step, so that no error is for ever."""
+_NEVER_SURE = 1e-4
+"""Added to each probability before two opinions are multiplied."""
 _HERE = ROW_OFFSETS // 2, COLUMN_OFFSETS // 2
 _STEPS = {Action.UP: (0, -1), Action.DOWN: (0, 1), Action.LEFT: (1, -1), Action.RIGHT: (1, 1)}
 """Axis of the offset that a move changes, and by how much."""
@@ -43,8 +46,52 @@ class Grids:
     held: tuple[Doubles, Doubles]
 
 
+@dataclass(frozen=True, eq=False)
+class Offsets:
+    """What is held for true of n runs: where they stand, seen from the target.
+
+    Attributes:
+        rows: (n, 21), probability of each row offset.
+        columns: (n, 29), of each column offset.
+    """
+
+    rows: Doubles
+    columns: Doubles
+
+    def here(self) -> Doubles:
+        """Probability (n,) that the probe stands in a row and in a column of the target."""
+        return np.asarray(self.rows[:, _HERE[0]] * self.columns[:, _HERE[1]])
+
+    def closer(self) -> Doubles:
+        """Probability (n, 4) of each move leading closer to the target."""
+        return np.asarray(self._joint() @ _CLOSER)
+
+    def values(self, shown: Doubles) -> Doubles:
+        """What each action is worth (n, 5) [expected discounted return, rewards of Hase et al. 2020, table I].
+
+        Args:
+            shown: probability (n,) that a stop would be right.
+        """
+        rewards = Rewards()
+        stop = shown * rewards.correct_stop + (1.0 - shown) * rewards.incorrect_stop
+        return np.concatenate([self._joint() @ _worth(), stop[:, None]], axis=1)
+
+    def _joint(self) -> Doubles:
+        """Probability (n, 21 * 29) of each offset."""
+        return (self.rows[:, :, None] * self.columns[:, None, :]).reshape(len(self.rows), -1)
+
+
+def agreed(one: Offsets, other: Offsets) -> Offsets:
+    """What two opinions have in common: their geometric mean, scaled to a distribution. No doubt of either is final."""
+    rows, columns = (
+        np.sqrt((a + _NEVER_SURE) * (b + _NEVER_SURE))
+        for a, b in ((one.rows, other.rows), (one.columns, other.columns))
+    )
+    return Offsets(rows / rows.sum(axis=1, keepdims=True), columns / columns.sum(axis=1, keepdims=True))
+
+
 class Belief:
-    """Beliefs of many runs towards one target.
+    """The filter's beliefs of many runs towards one target.
 
     Attributes:
         rows: (runs, 21), probability of each row offset.
@@ -70,28 +117,9 @@ class Belief:
             weighed /= weighed.sum(axis=1, keepdims=True)
             beliefs[live] = (1.0 - FORGETTING) * weighed + FORGETTING * prior
 
-    def here(self, live: Ints) -> Doubles:
-        """Probability (n,) that the probe stands in a row and in a column of the target."""
-        return np.asarray(self.rows[live, _HERE[0]] * self.columns[live, _HERE[1]])
-
-    def closer(self, live: Ints) -> Doubles:
-        """Probability (n, 4) of each move leading closer to the target."""
-        return np.asarray(self._joint(live) @ _CLOSER)
-
-    def values(self, live: Ints, shown: Doubles) -> Doubles:
-        """What each action is worth (n, 5) [expected discounted return, rewards of Hase et al. 2020, table I].
-
-        Args:
-            live: the runs (n,).
-            shown: probability (n,) that a stop would be right.
-        """
-        rewards = Rewards()
-        stop = shown * rewards.correct_stop + (1.0 - shown) * rewards.incorrect_stop
-        return np.concatenate([self._joint(live) @ _worth(), stop[:, None]], axis=1)
-
-    def _joint(self, live: Ints) -> Doubles:
-        """Probability (n, 21 * 29) of each offset."""
-        return (self.rows[live, :, None] * self.columns[live, None, :]).reshape(len(live), -1)
+    def of(self, live: Ints) -> Offsets:
+        """What is held for true of the runs ``live`` (n,)."""
+        return Offsets(self.rows[live], self.columns[live])
 
 
 def _shifted(beliefs: Doubles, step: int, held: Doubles) -> Doubles:

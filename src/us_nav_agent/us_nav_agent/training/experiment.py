@@ -14,6 +14,7 @@ from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.baselines import SMALLEST_INPUT, DenseNetConfig
 from us_nav_agent.networks.dueling import ARRAY_ROI, MOVES, PRESETS, NetworkConfig
 from us_nav_agent.networks.locator import LocatorConfig
+from us_nav_agent.networks.tracker import TrackerConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "config" / "experiments"
 
@@ -105,6 +106,21 @@ class LocatorSettings:
 
 
 @dataclass(frozen=True)
+class TrackerSettings:
+    """How a tracker is trained.
+
+    Attributes:
+        updates: batches of walks.
+        batch_size: walks in a batch.
+        learning_rate: the highest of its one cycle.
+    """
+
+    updates: int
+    batch_size: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class DqnExperiment:
     """What the experiment file of a DQN says, and its name.
 
@@ -143,7 +159,7 @@ class ClassificationExperiment:
 
 
 @dataclass(frozen=True)
-class LocatorExperiment:
+class BeliefExperiment:
     """What the experiment file of a belief agent says, and its name; ``variants`` of each training subject are learnt
     from beside it.
     """
@@ -151,6 +167,7 @@ class LocatorExperiment:
     name: str
     variants: int
     locator: LocatorSettings
+    tracker: TrackerSettings
 
     @property
     def network(self) -> LocatorConfig:
@@ -166,8 +183,13 @@ class LocatorExperiment:
             targets=tuple(target.value for target in Target),
         )
 
+    @property
+    def tracker_network(self) -> TrackerConfig:
+        """Shape of the tracker."""
+        return TrackerConfig(hidden=192, dropout=0.2)
 
-Experiment = DqnExperiment | ClassificationExperiment | LocatorExperiment
+
+Experiment = DqnExperiment | ClassificationExperiment | BeliefExperiment
 
 
 _SHARES = {"gamma", "exploration_fraction", "final_epsilon", "alpha"}
@@ -237,12 +259,17 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     keys = set(content) if isinstance(content, dict) else set()
     if keys == {"classification"}:
         return ClassificationExperiment(path.stem, _sized(ClassificationSettings, content, path, "classification"))
-    if keys == {"variants", "locator"}:
-        return LocatorExperiment(path.stem, _variants(content, path), _sized(LocatorSettings, content, path, "locator"))
+    if keys == {"variants", "locator", "tracker"}:
+        return BeliefExperiment(
+            path.stem,
+            _variants(content, path),
+            _sized(LocatorSettings, content, path, "locator"),
+            _fill(TrackerSettings, content["tracker"], path, "tracker"),
+        )
     if keys | {"stop"} != {"variants", "preset", "memory", "stop", "dqn"}:
         problem = (
             "an experiment has exactly the keys variants, preset, memory, dqn (and stop), or classification, or "
-            "variants and locator"
+            "variants, locator and tracker"
         )
         raise TrainingError(f"{path}: {problem}")
     if content["preset"] not in PRESETS:

@@ -25,9 +25,9 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 from us_grid_sim.dataset.grid import PreprocessedGrid
 
-from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Location, Locator, LocatorConfig
+from us_nav_agent.networks.locator import ROW_OFFSETS, Location, Locator, LocatorConfig
 from us_nav_agent.training.augment import Augmentation, augment_frames, sample_augmentation
-from us_nav_agent.training.experiment import LocatorExperiment
+from us_nav_agent.training.experiment import BeliefExperiment
 from us_nav_agent.training.offsets import labels_of
 from us_nav_agent.training.run_folder import Report, TrainProgress, device, save_torch
 
@@ -54,17 +54,20 @@ def augment_labels(labels: Tensor, record: Augmentation, targets: Sequence[str])
 
 def location_loss(said: Location, labels: Tensor) -> Tensor:
     """Mean over frames and targets of the three parts' loss; labels (n, T, 3)."""
-    rows = functional.cross_entropy(said.rows.flatten(0, 1), _soft(labels[..., 0].flatten(), ROW_OFFSETS))
-    columns = functional.cross_entropy(said.columns.flatten(0, 1), _soft(labels[..., 1].flatten(), COLUMN_OFFSETS))
+    rows = offset_loss(said.rows, labels[..., 0], _NEIGHBOURS)
+    columns = offset_loss(said.columns, labels[..., 1], _NEIGHBOURS)
     weight = torch.tensor(_SHOWN_WEIGHT, device=labels.device)
     shown = functional.binary_cross_entropy_with_logits(said.shown, labels[..., 2].float(), pos_weight=weight)
     return rows + columns + shown
 
 
-def _soft(classes: Tensor, count: int) -> Tensor:
-    """Shares (n, count) of the classes (n,) and their neighbours."""
-    away = torch.arange(count, device=classes.device) - classes[:, None]
-    return torch.softmax(-(away.float() ** 2) / (2 * _NEIGHBOURS**2), dim=1)
+def offset_loss(logits: Tensor, classes: Tensor, spread: float) -> Tensor:
+    """Mean cross entropy of logits (..., offsets) to the classes (...) with a little of their neighbours, by a
+    normal law of standard deviation ``spread`` [bins].
+    """
+    away = torch.arange(logits.shape[-1], device=classes.device) - classes.unsqueeze(-1)
+    shares = torch.softmax(-(away.float() ** 2) / (2 * spread**2), dim=-1)
+    return functional.cross_entropy(logits.flatten(0, -2), shares.flatten(0, -2))
 
 
 class _Learner:
@@ -74,7 +77,7 @@ class _Learner:
         updates: done.
     """
 
-    def __init__(self, experiment: LocatorExperiment, seed: int, member: int, total: int) -> None:
+    def __init__(self, experiment: BeliefExperiment, seed: int, member: int, total: int) -> None:
         settings = experiment.locator
         torch.manual_seed(int(np.random.SeedSequence([seed, member]).generate_state(1)[0]))
         self.network = Locator(experiment.network).to(device())
@@ -113,7 +116,7 @@ class _Learner:
 
 
 def train_locators(
-    experiment: LocatorExperiment, train: Sequence[PreprocessedGrid], seed: int, out: Path, progress: Report
+    experiment: BeliefExperiment, train: Sequence[PreprocessedGrid], seed: int, out: Path, progress: Report
 ) -> list[Locator]:
     """Train the members one after the other, or go on with the training in ``out``.
 
@@ -128,7 +131,7 @@ def train_locators(
 
 
 def _member(
-    experiment: LocatorExperiment,
+    experiment: BeliefExperiment,
     train: Sequence[PreprocessedGrid],
     seed: int,
     member: int,

@@ -73,13 +73,14 @@ def labels_of(grids: Sequence[PreprocessedGrid], targets: Sequence[str]) -> tupl
     for grid in grids:
         numbers, states = grid.views()
         frames.append(grid.frames[numbers])
-        said = [_labels_by_bin(grid.targets[Target(target)]) for target in targets]
+        said = [labels_by_bin(grid, target) for target in targets]
         labels.append(np.stack(said, axis=1)[states])
     return np.concatenate(frames), np.concatenate(labels)
 
 
-def _labels_by_bin(goals: tuple[Bin, ...]) -> Ints:
-    """Row class, column class and whether a goal (165, 3)."""
+def labels_by_bin(grid: PreprocessedGrid, target: str) -> Ints:
+    """Row class, column class and whether it shows the target, of each bin (165, 3)."""
+    goals = grid.targets[Target(target)]
     is_goal = np.isin(_STATES, [goal.state for goal in goals])
     offsets = offsets_to(goals)
     return np.stack([offsets[:, 0] + ROW_OFFSETS // 2, offsets[:, 1] + COLUMN_OFFSETS // 2, is_goal], axis=1)

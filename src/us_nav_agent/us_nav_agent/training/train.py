@@ -15,23 +15,25 @@ from us_grid_sim.dataset.grid import PreprocessedGrid, load_grid
 from us_grid_sim.dataset.layout import subjects_of
 
 from us_nav_agent.deciders import BeliefDecider, ClassifierDecider, Decider, DqnDecider, MsDqnDecider
+from us_nav_agent.deciders.whereabouts import look
 from us_nav_agent.familiarity import Familiarity
 from us_nav_agent.networks.dueling import StopClassifier
 from us_nav_agent.policy import RUN_MODEL, save_policy
 from us_nav_agent.training.calibration import stop_threshold
 from us_nav_agent.training.classification import train_classifier
 from us_nav_agent.training.experiment import (
+    BeliefExperiment,
     ClassificationExperiment,
     DqnExperiment,
     Experiment,
-    LocatorExperiment,
     StopSettings,
 )
-from us_nav_agent.training.knowledge import learn_knowledge
+from us_nav_agent.training.knowledge import count_grids, learn_stops
 from us_nav_agent.training.localisation import train_locators
 from us_nav_agent.training.q_learning import train_q_network
 from us_nav_agent.training.run_folder import Report, TrainProgress, claim, quiet, save_torch
 from us_nav_agent.training.stop import train_stop
+from us_nav_agent.training.tracking import make_ground, train_tracker
 from us_nav_agent.training.variants import make_variants
 
 Grids = dict[str, list[PreprocessedGrid]]
@@ -66,7 +68,7 @@ def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Re
         return grids[split] + make_variants(splits[split], experiment.variants, experiment.network.preprocess, progress)
 
     learnt_from = grids | {"train": bodies("train")}
-    if isinstance(experiment, LocatorExperiment):
+    if isinstance(experiment, BeliefExperiment):
         decider = _belief(experiment, learnt_from | {"validation": bodies("validation")}, seed, out, progress)
     elif experiment.stop is None:
         train, validation = learnt_from["train"], grids["validation"]
@@ -76,12 +78,17 @@ def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Re
     return save_policy(out / RUN_MODEL, decider)
 
 
-def _belief(experiment: LocatorExperiment, grids: Grids, seed: int, out: Path, progress: Report) -> BeliefDecider:
-    """Locators, then what is known beside."""
+def _belief(experiment: BeliefExperiment, grids: Grids, seed: int, out: Path, progress: Report) -> BeliefDecider:
+    """Locators, then the tracker of what they say, then what is known beside."""
     train, validation = grids["train"], grids["validation"]
     locators = train_locators(experiment, train, seed, out, progress)
+    targets = experiment.network.targets
+    knowledge = count_grids(train, targets)
     known, unseen = (np.concatenate([grid.frames for grid in part]) for part in (train, validation))
-    return BeliefDecider(locators, learn_knowledge(locators, train, validation), Familiarity.learnt(known, unseen))
+    ground = make_ground(train, look(locators, known), targets, [knowledge.grids(one) for one in range(len(targets))])
+    tracker = train_tracker(experiment.tracker_network, experiment.tracker, ground, seed, out, progress)
+    learn_stops(knowledge, tracker, look(locators, unseen), validation, targets)
+    return BeliefDecider(locators, tracker, knowledge, Familiarity.learnt(known, unseen))
 
 
 def _ms_dqn(
