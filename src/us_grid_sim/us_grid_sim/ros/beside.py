@@ -5,12 +5,15 @@ iiwa_bridge has the same; neither package imports the other.
 
 import threading
 import traceback
-from collections.abc import Callable, Coroutine
+import types
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 import rclpy
 from rclpy.node import Node
-from rclpy.task import Future
+
+_PAUSE = 0.001
+"""How long the executor's thread rests between two looks whether a work is done [s]; other callbacks wait no longer."""
 
 
 def beside(node: Node, work: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -25,18 +28,28 @@ def beside(node: Node, work: Callable[..., Any]) -> Callable[..., Coroutine[Any,
     """
 
     async def callback(*arguments: Any) -> Any:
-        done: Future[Any] = Future(executor=node.executor)
+        done, results = threading.Event(), []
 
         def carry_out() -> None:
             try:
-                done.set_result(work(*arguments))
+                results.append(work(*arguments))
+                done.set()
             except Exception:
-                # Once the context is gone rclpy takes no more results, and nobody waits for one.
+                # Once the context is gone nothing of rclpy works, and nobody waits for the answer.
                 if rclpy.ok():
                     traceback.print_exc()
                     node.exit_code, node.finished = 1, True
 
         threading.Thread(target=carry_out, daemon=True).start()
-        return await done
+        # Of a coroutine that waits for a future rclpy asks again and again without a rest, which takes a whole core.
+        while not done.wait(_PAUSE):
+            await _turn()
+        return results[0]
 
     return callback
+
+
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    """Let the executor do what else is due."""
+    yield
