@@ -50,11 +50,14 @@ def family(pid: int) -> list[int]:
 
 
 def own_memory(pid: int) -> float:
-    """What a process and its children hold for themselves alone [MB]."""
+    """Heaps and stacks of a process and its children [MB]: what they wrote themselves.
+
+    Pages of files, such as the code of libraries, come and go as the kernel sees fit.
+    """
     total = 0
     for one in family(pid):
         lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
-        total += sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
     return total / 1024
 
 
@@ -136,6 +139,7 @@ def measure(minutes: float) -> dict[str, float]:
                 break
         growth = readings.growth(began + min(300.0, 12.0 * minutes))
         for name, values in readings.values.items():
+            report(" ".join(f"{value:.1f}" for value in values[:: max(1, len(values) // 60)]))
             report(f"{name}: {values[-1]:.0f} MB at the end, {growth[name]:+.2f} MB/h")
         report(f"{runs} runs, {steps} steps")
         return {"closed_loop_growth_mb_per_hour": round(max(growth.values()), 2)}
