@@ -36,7 +36,7 @@ def measure(starts: int, workers: int | None, folder: Path) -> dict[str, float]:
     print(result.to_markdown(), file=sys.stderr)
     return {
         "closed_loop_reachability": round(result.summaries["reachability"].mean, 4),
-        "closed_loop_reachability_loss_points": round(result.summaries["lost_points"].mean, 2),
+        "closed_loop_reachability_loss_points": round(result.summaries["lost_points"].mean, 2) + 0.0,  # no -0.0
         "closed_loop_safety_events": result.safety_events,
         "closed_loop_force_peak_n": round(result.force_peak, 3),
     }
