@@ -174,6 +174,7 @@ def main() -> int:
                 answer, seconds = measure(command)
                 for name, value in answer.items():
                     results.setdefault(name, []).append(value)
+            board = yaml.load(SCOREBOARD)  # what another measurement has written meanwhile stays
             for row in board:
                 if arguments.write and row["command"] == command and row["name"] in results:
                     update(row, results[row["name"]], seconds)
