@@ -6,16 +6,18 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
-from iiwa_bridge.robot import ArmPlant, ArmState, Array
+from iiwa_bridge.fri.client import ClientConfig
+from iiwa_bridge.robot import ArmPlant, ArmState, Array, CommandMode, ControlMode, SessionState
 from iiwa_bridge.simulation import plants
 from iiwa_bridge.simulation.main import address, main, parse
 from iiwa_bridge.simulation.plants import GROUP, ArmSetup
+from iiwa_bridge.simulation.simulated_robot import SimulatedRobot
 from support.bridge_rig import LAYOUT
 from us_grid_sim.world.motion import sample_motion
 from us_grid_sim.world.rigid_arm import RigidArm
 from us_grid_sim.world.skin import Patient, Skin
 
-from .support_fri import LOCALHOST, free_port
+from .support_fri import LOCALHOST, Sine, free_port, thread_client, wait_until
 
 ASKED: list[ArmSetup] = []
 
@@ -79,6 +81,20 @@ def test_a_plant_that_cannot_be_made_or_that_fails_is_an_error_of_one_line(
     assert capsys.readouterr().err == f"error: {said}\n"
 
 
+def test_a_client_of_positions_moves_the_arm_as_kukas_joint_sine_example_does() -> None:
+    here, there = (LOCALHOST, free_port()), (LOCALHOST, free_port())
+    asked = ["--plant", "flat", "--client", f"{here[0]}:{here[1]}", "--address", f"{there[0]}:{there[1]}"]
+    config, _ = parse([*asked, "--patience", "5", "--command", "position"])
+    motion = Sine()
+    with SimulatedRobot(config) as robot, thread_client(ClientConfig(there, here, 10.0), motion):
+        # A quarter of a period: A4 stands where the sine turns.
+        wait_until(lambda: motion.since is not None and robot.time > motion.since + 1.0, "1 s of motion")
+        assert robot.session is SessionState.COMMANDING_ACTIVE
+        state = motion.states[-1]
+    assert (state.command, state.control) == (CommandMode.POSITION, ControlMode.POSITION)
+    assert state.position[3] - state.interpolated[3] == pytest.approx(0.04, abs=0.004)
+
+
 def test_addresses_are_host_and_port() -> None:
     assert address("192.170.10.2:30200") == ("192.170.10.2", 30200)
     for text in ("30200", "host", "host:port", ":1"):
@@ -86,3 +102,4 @@ def test_addresses_are_host_and_port() -> None:
             address(text)
     config, seconds = parse(["--plant", "flat", "--client", "a:1", "--once"])
     assert (config.client, config.address, config.restart, seconds) == (("a", 1), ("0.0.0.0", 30200), False, math.inf)
+    assert config.command is CommandMode.WRENCH

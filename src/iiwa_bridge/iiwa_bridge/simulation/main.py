@@ -11,6 +11,7 @@ from pathlib import Path
 
 from iiwa_bridge.errors import IiwaBridgeError
 from iiwa_bridge.fri.udp import Address
+from iiwa_bridge.robot import CommandMode
 from iiwa_bridge.simulation.simulated_robot import SimulatedRobot, SimulationConfig
 
 _LOOK = 0.02
@@ -50,12 +51,19 @@ def parse(arguments: Sequence[str] | None) -> tuple[SimulationConfig, float]:
     parser.add_argument(
         "--patience", type=float, default=default.patience, help="wait so long for each answer [s]; 0: real time"
     )
+    parser.add_argument(
+        "--command",
+        choices=("wrench", "position"),
+        default="wrench",
+        help="what the controller takes from the client; the bridge needs wrench, KUKA's joint sine example position",
+    )
     parser.add_argument("--once", action="store_true", help="leave the robot stopped after a fault")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="to run; without it until Ctrl-C")
     asked = vars(parser.parse_args(arguments))
     seconds = asked.pop("seconds")
     restart, period = not asked.pop("once"), asked.pop("period") * 1e-3
-    return SimulationConfig(**asked, restart=restart, period=period), seconds
+    command = CommandMode[asked.pop("command").upper()]
+    return SimulationConfig(**asked, restart=restart, period=period, command=command), seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,6 +27,11 @@ from iiwa_bridge.simulation.truth import Truth, truth_of
 
 CLIENT_PORT = PORT + 1
 """Of a bridge on the same machine, where the controller has PORT."""
+_CONTROL = {
+    CommandMode.POSITION: ControlMode.POSITION,
+    CommandMode.WRENCH: ControlMode.CARTESIAN_IMPEDANCE,
+}
+"""How the arm is held under each kind of command."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class SimulationConfig:
             Above 0 each message waits so long for the answer to the one before [s]: where the machine is too slow the
             robot becomes slow, instead of losing its connection.
         restart: after a fault the motion starts again, as soon as the connection is good: the operator's key.
+        command: what the controller's application takes from the client: WRENCH, under impedance, as the bridge wants
+            it, or POSITION, under position control, as KUKA's joint sine example does.
     """
 
     plant: str = "mock"
@@ -70,6 +77,7 @@ class SimulationConfig:
     probe: Path | None = None
     patience: float = 0.0
     restart: bool = True
+    command: CommandMode = CommandMode.WRENCH
 
 
 def make_cell(config: SimulationConfig, layout: Layout, probe: Probe) -> ImpedanceCell:
@@ -130,8 +138,8 @@ class SimulatedRobot:
         session = ControllerConfig(
             JointLimits(limits.lower, limits.upper, limits.velocity),
             config.period,
-            control=ControlMode.CARTESIAN_IMPEDANCE,
-            command=CommandMode.WRENCH,
+            control=_CONTROL[config.command],
+            command=config.command,
         )
         losses = sample_losses(config.packet_loss, config.seed)
         network = SimAddress(config.client, config.address, config.patience or None, losses)
