@@ -60,6 +60,22 @@ def test_the_same_frames_give_the_same_bits_after_a_reset(tiny_model: Path, walk
     assert as_text([policy.act(frame) for frame in walk]) == as_text(first)
 
 
+def test_weights_that_half_precision_holds_take_half_the_room_and_lose_nothing(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    decider = load_policy(tiny_model).decider
+    networks = decider.networks()
+    for weights in networks["q_network"].parameters():
+        weights.data = weights.half().float()
+    saved = load_policy(save_policy(tmp_path / "halved.safetensors", decider)).decider.networks()
+    for name, network in networks.items():
+        for (part, before), after in zip(network.state_dict().items(), saved[name].state_dict().values(), strict=True):
+            assert after.dtype == before.dtype and torch.equal(after, before), part
+    kinds = {name: value.dtype for name, value in load_file(tmp_path / "halved.safetensors").items()}
+    assert {kind for name, kind in kinds.items() if name.startswith("q_network.")} == {torch.float16}
+    assert torch.float32 in {kind for name, kind in kinds.items() if not name.startswith("q_network.")}
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_same_frames_give_the_same_bits_in_another_process(tiny_model: Path, walk: Frames, threads: int) -> None:
     """Also where that process runs torch on another number of threads."""

@@ -180,7 +180,7 @@ def no_strays(chances: Chances) -> Chances:
 
 def test_walks_go_where_they_are_told_but_where_they_stray(ground: Ground) -> None:
     chances = sample_chances(40, 2, np.random.default_rng(0))
-    walks = follow(chances, ground, lambda step, moves, states, frames: np.full(40, int(Action.UP)))
+    walks = follow(chances, ground, lambda step, moves, states, frames, fresh: np.full(40, int(Action.UP)))
     assert walks.states.shape == walks.frames.shape == walks.moves.shape == (40, MAX_ACTIONS)
     assert (walks.states[:, 0] == chances.starts).all()
     assert (walks.moves[:, 0] == -1).all()
@@ -192,6 +192,15 @@ def test_walks_go_where_they_are_told_but_where_they_stray(ground: Ground) -> No
             assert before.moved(Action(int(move))).state == walks.states[walk, step]
     of_bin = ground.tables.bins[chances.subjects[:, None], walks.states]
     assert (np.take_along_axis(of_bin, chances.draws[..., None], axis=2)[..., 0] == walks.frames).all()
+
+
+def test_a_stuck_frame_and_the_one_before_again_are_no_new_sight(ground: Ground) -> None:
+    chances = sample_chances(40, 2, np.random.default_rng(5))
+    walks = follow(chances, ground, truth(chances, ground, 0))
+    again = np.zeros((40, MAX_ACTIONS), dtype=bool)
+    again[:, 1:] = walks.frames[:, 1:] == walks.frames[:, :-1]
+    assert again.any()
+    np.testing.assert_array_equal(walks.fresh, ~again & ~chances.stuck)
 
 
 def test_chances_are_spread() -> None:
@@ -221,7 +230,7 @@ def test_the_agent_walks_as_it_would_decide(ground: Ground) -> None:
     walks = follow(chances, ground, agent(chances, ground, tracker, 1))
     where, every = Whereabouts(ground.known[1], tracker, 1, 10), np.arange(10)
     for step in range(MAX_ACTIONS - 1):
-        outlook = where.see(every, ground.sights, walks.frames[:, step], np.ones(10))
+        outlook = where.see(every, ground.sights, walks.frames[:, step], walks.fresh[:, step].astype(np.float64))
         moves = outlook.offsets.values(np.zeros(10))[:, :MOVES].argmax(axis=1)
         np.testing.assert_array_equal(moves, walks.moves[:, step + 1])
         where.move(every, moves)

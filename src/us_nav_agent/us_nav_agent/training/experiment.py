@@ -176,7 +176,7 @@ class BeliefExperiment:
             self.locator.input_size,
             self.locator.input_size,
             ARRAY_ROI,
-            widths=(16, 32, 64, 128),
+            widths=(32, 64, 128, 256),
             features=96,
             dropout=0.3,
             members=self.locator.members,

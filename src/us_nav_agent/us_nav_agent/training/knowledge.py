@@ -62,9 +62,11 @@ def learn_stops(
 def _endless_walk(where: Whereabouts, sights: Sights, tables: GridTables) -> tuple[Doubles, Ints]:
     """Walks of 20 moves from every bin: the evidence of the target being shown (runs, 20, 5), and the path."""
     evidences: list[Doubles] = []
+    last = np.full(tables.distances.size, -1)
 
     def walkers(live: Ints, frames: Ints) -> Ints:
-        outlook = where.see(live, sights, frames, np.ones(len(live)))
+        outlook = where.see(live, sights, frames, (frames != last[live]).astype(np.float64))
+        last[live] = frames
         evidences.append(outlook.evidence)
         moves: Ints = outlook.offsets.values(np.zeros(len(live)))[:, :MOVES].argmax(axis=1)
         where.move(live, moves)

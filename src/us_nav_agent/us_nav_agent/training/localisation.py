@@ -7,7 +7,10 @@ with the transitions of a walk, done with the frames of all bins at once, whose 
    cross entropy of the target being shown, the rarer frames that show it weighing three times.
 2. All five frames of a bin and those of the subject's variants (``variants``), augmented widely; a mirrored back has
    its rows and its two sacroiliac joints exchanged.
-3. AdamW, weight decay 0.02, one cycle of the learning rate. The members differ in weights, draws and augmentation.
+3. AdamW, weight decay 0.02, one cycle of the learning rate; forward passes in bfloat16 where the machine multiplies in
+   it. The members differ in weights, draws and augmentation.
+4. A finished member keeps its matrices to half precision, as the model file does (``policy``): all that is learnt from
+   its answers is learnt from the network that ships.
 
 Every random number follows from the seed, the member and the number of the update, so a run that was killed ends, on
 one torch thread, in the same weights as one that was not.
@@ -29,7 +32,7 @@ from us_nav_agent.networks.locator import ROW_OFFSETS, Location, Locator, Locato
 from us_nav_agent.training.augment import Augmentation, augment_frames, sample_augmentation
 from us_nav_agent.training.experiment import BeliefExperiment
 from us_nav_agent.training.offsets import labels_of
-from us_nav_agent.training.run_folder import Report, TrainProgress, device, save_torch
+from us_nav_agent.training.run_folder import Report, TrainProgress, computes_in_bfloat16, device, save_torch
 
 _PARTS = ("network", "optimizer", "schedule")
 _SAVE_EVERY = 100
@@ -95,7 +98,9 @@ class _Learner:
         pictures = augment_frames(torch.from_numpy(frames).unsqueeze(1), record).to(device())
         wanted = augment_labels(torch.from_numpy(labels), record, self.network.config.targets).to(device())
         self.network.train()
-        loss = location_loss(self.network(pictures.contiguous(memory_format=torch.channels_last)), wanted)
+        with torch.autocast(device(), dtype=torch.bfloat16, enabled=computes_in_bfloat16()):
+            said = self.network(pictures.contiguous(memory_format=torch.channels_last))
+        loss = location_loss(Location(*(part.float() for part in said)), wanted)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -169,4 +174,8 @@ def _member(
 def _read_member(config: LocatorConfig, file: Path) -> Locator:
     network = Locator(config)
     network.load_state_dict(torch.load(file, weights_only=True, map_location="cpu")["network"])
+    with torch.no_grad():
+        for weights in network.parameters():
+            if weights.dim() > 1:
+                weights.copy_(weights.half())
     return network.eval()

@@ -108,30 +108,36 @@ def sample_chances(count: int, subjects: int, rng: np.random.Generator) -> Chanc
 
 @dataclass(frozen=True, eq=False)
 class Walks:
-    """Walks that were taken: states, frames, and the moves that led to each step (-1 at the start), (n, 20)."""
+    """Walks that were taken.
+
+    Attributes:
+        states, frames: (n, 20).
+        moves: (n, 20), that led to each step; -1 at the start.
+        fresh: bool (n, 20), whether the frame is a new sight: not a stuck one, nor the one before again.
+    """
 
     states: Ints
     frames: Ints
     moves: Ints
+    fresh: npt.NDArray[np.bool_]
 
 
-Guide = Callable[[int, Ints, Ints, Ints], Ints]
-"""From step, last moves, states and frames (n,) to the moves (n,)."""
+Guide = Callable[[int, Ints, Ints, Ints, npt.NDArray[np.bool_]], Ints]
+"""From step, last moves, states, frames and whether those are fresh (n,) to the moves (n,)."""
 
 
 def follow(chances: Chances, ground: Ground, guide: Guide) -> Walks:
     """Walk as ``guide`` says, but where the walks stray."""
     state, move = chances.starts, np.full(len(chances.starts), -1)
-    states, frames, moves = [], [], []
+    last, steps = move, []
     for step in range(MAX_ACTIONS):
         frame = ground.tables.bins[chances.subjects, state, chances.draws[:, step]]
-        states.append(state)
-        frames.append(frame)
-        moves.append(move)
-        told = guide(step, move, state, frame)
+        fresh = (frame != last) & ~chances.stuck[:, step]
+        steps.append((state, frame, move, fresh))
+        told, last = guide(step, move, state, frame, fresh), frame
         move = np.where(chances.strays[:, step] >= 0, chances.strays[:, step], told)
         state = ground.tables.next_state[state, move]
-    return Walks(*(np.stack(part, axis=1) for part in (states, frames, moves)))
+    return Walks(*(np.stack(part, axis=1) for part in zip(*steps, strict=True)))
 
 
 def truth(chances: Chances, ground: Ground, target: int) -> Guide:
@@ -139,7 +145,7 @@ def truth(chances: Chances, ground: Ground, target: int) -> Guide:
     offsets = ground.labels[chances.subjects, target, :, :2] - np.array([ROW_OFFSETS, COLUMN_OFFSETS]) // 2
     walks = np.arange(len(chances.subjects))
 
-    def guide(step: int, moves: Ints, states: Ints, frames: Ints) -> Ints:
+    def guide(step: int, moves: Ints, states: Ints, frames: Ints, fresh: npt.NDArray[np.bool_]) -> Ints:
         rows, columns = offsets[walks, states].T
         closer = np.stack([rows > 0, rows < 0, columns > 0, columns < 0], axis=1)
         return np.asarray((closer + 0.9 * chances.ties[:, step]).argmax(axis=1))
@@ -152,10 +158,10 @@ def agent(chances: Chances, ground: Ground, tracker: Tracker, target: int) -> Gu
     every = np.arange(len(chances.subjects))
     where = Whereabouts(ground.known[target], tracker, target, len(every))
 
-    def guide(step: int, moves: Ints, states: Ints, frames: Ints) -> Ints:
+    def guide(step: int, moves: Ints, states: Ints, frames: Ints, fresh: npt.NDArray[np.bool_]) -> Ints:
         if step:
             where.move(every, moves)
-        outlook = where.see(every, ground.sights, frames, np.where(chances.stuck[:, step], 0.0, 1.0))
+        outlook = where.see(every, ground.sights, frames, fresh.astype(np.float64))
         values = outlook.offsets.values(np.zeros(len(every)))
         return np.asarray(values[:, :MOVES].argmax(axis=1))
 
@@ -202,7 +208,7 @@ class _Learner:
 
     def _loss(self, chances: Chances, walks: Walks) -> Tensor:
         moves = (torch.from_numpy(walks.moves)[..., None] == torch.arange(MOVES)).float()
-        seen = torch.from_numpy(~chances.stuck).float()
+        seen = torch.from_numpy(walks.fresh).float()
         said = self.tracker(self._ground.sights.answers[walks.frames], seen, moves)
         return tracking_loss(said, torch.from_numpy(self._ground.labels[chances.subjects[:, None], :, walks.states]))
 
