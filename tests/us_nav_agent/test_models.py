@@ -38,7 +38,7 @@ def test_there_is_a_default_model_and_it_is_found_by_name() -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
 def test_a_model_is_small_and_decides_on_any_frame(model: Path) -> None:
-    assert model.stat().st_size < 12 * 2**20
+    assert model.stat().st_size < 10 * 2**20
     policy = load_policy(model)
     noise = np.random.default_rng(0).integers(0, 256, (FRAME_HEIGHT, FRAME_WIDTH), dtype=np.uint8)
     for frame in (noise, np.zeros_like(noise), np.full_like(noise, 255)):
