@@ -215,13 +215,13 @@ def compile_functions() -> None:
     )
 
 
-def colcon_build(package: str) -> None:
+def colcon_build(package: str, *more: str) -> None:
     """Build one ament_cmake package with colcon straight into the virtual environment: nothing need be sourced."""
     run(
         VENV / "bin" / "colcon", "--log-base", STAMPS / "colcon_log", "build",
         "--merge-install", "--install-base", VENV, "--build-base", STAMPS / "colcon_build",
         "--base-paths", "ros2_ws/src", "launch",
-        "--packages-select", package,
+        "--packages-select", package, *more,
         "--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={PYTHON}", f"-DCMAKE_PREFIX_PATH={VENV}",
         log=package,
     )  # fmt: skip
@@ -266,7 +266,12 @@ def main() -> int:
             ),
             once("interfaces", digest([ROOT / "ros2_ws" / "src"]), lambda: colcon_build("us_nav_interfaces")),
             once("compiled", digest(compiled_sources()), compile_functions),
-            once("launch", digest([ROOT / "launch", ROOT / "models"]), lambda: colcon_build("us_nav_bringup")),
+            # By links: a model or launch file that is replaced here is at once what `ros2 launch` finds.
+            once(
+                "launch",
+                digest([ROOT / "launch", ROOT / "models"]),
+                lambda: colcon_build("us_nav_bringup", "--symlink-install"),
+            ),
         ]
     except SetupError as error:
         print(f"error: {error}", file=sys.stderr)

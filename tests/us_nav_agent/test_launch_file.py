@@ -127,6 +127,16 @@ def test_our_own_launch_files_are_read(name: str, arguments: dict[str, str], exe
     assert models == ["/share/us_nav_bringup/models/belief.safetensors"]
 
 
+def test_what_launches_is_what_lies_in_the_checkout() -> None:
+    """A model that was trained and installed since the set-up is the one that runs."""
+    packages = pytest.importorskip("ament_index_python", reason="ROS 2 is not installed: run `make setup`")
+    installed = Path(packages.get_package_share_directory("us_nav_bringup"))
+    for file in (*(ROOT / "models").glob("*.safetensors"), *(ROOT / "models").glob("*.sha256")):
+        assert (installed / "models" / file.name).samefile(file)
+    for file in (ROOT / "launch").glob("*.launch.yaml"):
+        assert (installed / file.name).samefile(file)
+
+
 def parameters(name: str, **arguments: str) -> dict[str, dict[str, object]]:
     """Of the nodes of one of our launch files, by the node's name."""
     nodes = read_launch_file(ROOT / "launch" / f"{name}.launch.yaml", arguments, share).nodes
