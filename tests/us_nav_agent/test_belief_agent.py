@@ -151,6 +151,16 @@ def test_members_and_seeds_differ(backs: list[PreprocessedGrid], tmp_path: Path)
     assert len({weights([one])[0] for one in (*first, *other)}) == 4
 
 
+def test_the_matrices_of_a_finished_member_are_those_that_the_model_file_can_hold(
+    backs: list[PreprocessedGrid], tmp_path: Path
+) -> None:
+    matrices = [
+        part for part in train_locators(settings(2), backs, 0, tmp_path, quiet)[0].parameters() if part.dim() > 1
+    ]
+    assert matrices
+    assert all(torch.equal(part, part.half().float()) for part in matrices)
+
+
 def test_a_whole_run_goes_on_where_it_was_broken_off_and_never_asks_for_test_subjects(
     backs: list[PreprocessedGrid], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,11 +10,12 @@ import torch
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin
 from us_grid_sim.phantom.target import Target
-from us_nav_agent.deciders.whereabouts import Sights, Whereabouts
+from us_nav_agent.deciders.whereabouts import Outlook, Sights, Whereabouts
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS
 from us_nav_agent.networks.tracker import MOVES, Tracked, Tracker, TrackerConfig, answers_of
 from us_nav_agent.policy import one_thread
 from us_nav_agent.rollout import MAX_ACTIONS
+from us_nav_agent.training import knowledge as stops
 from us_nav_agent.training import tracking
 from us_nav_agent.training.experiment import TrackerSettings
 from us_nav_agent.training.knowledge import count_grids
@@ -201,6 +202,32 @@ def test_a_stuck_frame_and_the_one_before_again_are_no_new_sight(ground: Ground)
     again[:, 1:] = walks.frames[:, 1:] == walks.frames[:, :-1]
     assert again.any()
     np.testing.assert_array_equal(walks.fresh, ~again & ~chances.stuck)
+
+
+def test_the_loss_asks_the_tracker_without_frames_that_are_no_new_sight(ground: Ground) -> None:
+    learner = tracking._Learner(SHAPE, SETTINGS, ground, 0)
+    learner.tracker.eval()
+    chances = sample_chances(10, 2, np.random.default_rng(6))
+    walks = follow(chances, ground, truth(chances, ground, 0))
+    blind = replace(walks, fresh=np.zeros_like(walks.fresh))
+    with torch.no_grad():
+        assert learner._loss(chances, blind) != learner._loss(chances, walks)
+
+
+def test_when_to_stop_is_learnt_without_frames_that_are_no_new_sight(ground: Ground) -> None:
+    told: list[tuple[np.ndarray, np.ndarray]] = []
+
+    class Noted(Whereabouts):
+        def see(self, live: np.ndarray, sights: Sights, frames: np.ndarray, fresh: np.ndarray) -> Outlook:
+            told.append((frames, fresh))
+            return super().see(live, sights, frames, fresh)
+
+    stops._endless_walk(Noted(ground.known[0], shaken(ground), 0, 2 * BINS), ground.sights, ground.tables)
+    frames, fresh = (np.stack(part) for part in zip(*told, strict=True))
+    again = frames[1:] == frames[:-1]
+    assert again.any()
+    assert fresh[0].all()
+    np.testing.assert_array_equal(fresh[1:] == 0.0, again)
 
 
 def test_chances_are_spread() -> None:
