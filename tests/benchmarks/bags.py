@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 from us_nav_agent.bags.bag import Bag
+from us_nav_agent.bags.read import IMAGE_TOPIC, STATE_TOPIC
 from us_nav_agent.cli.launch_file import read_launch_file
 from us_nav_agent.cli.launcher import Launcher, find_launch_file, share_of
 from us_nav_agent.deciders import MsDqnDecider
@@ -60,9 +61,9 @@ def loop_rate(patient_file: Path, model: Path, bag: Path | None) -> float:
     def note(step: StepReport) -> None:
         times.append(time.monotonic())
 
-    topics = ("/us/image_raw",) + (("/us_nav/decision",) if bag else ())
+    recorded = (IMAGE_TOPIC, STATE_TOPIC) if bag else ()
     with Launcher(description, lambda line: None, dict(os.environ)) as launcher:
-        navigate("sacrum", STEPS, note, topics=topics, settle=2.0, timeout=300.0, check=launcher.check)
+        navigate("sacrum", STEPS, note, recorded=recorded, timeout=300.0, check=launcher.check)
     return (len(times) - 1 - SKIPPED) / (times[-1] - times[SKIPPED])
 
 

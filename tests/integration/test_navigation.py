@@ -53,7 +53,7 @@ def test_a_run_gives_feedback_every_step_and_ends_with_its_limit(
 ) -> None:
     both(start, patient_file, wanderer)
     steps: list[StepReport] = []
-    outcome = navigate("sacrum", 4, steps.append, topics=("/us/image_raw",))
+    outcome = navigate("sacrum", 4, steps.append)
     assert (outcome.reached, outcome.steps) == (False, 4)
     assert outcome.reason == "target not in view after 4 steps"
     assert [step.step for step in steps] == [0, 1, 2, 3, 4]
@@ -64,7 +64,7 @@ def test_a_run_gives_feedback_every_step_and_ends_with_its_limit(
 
 def test_a_run_that_sees_its_target_is_reached_without_a_step(start: Start, patient_file: Path, stopper: Path) -> None:
     both(start, patient_file, stopper)
-    outcome = navigate("sacrum", 0, lambda step: None, topics=("/us/image_raw",))
+    outcome = navigate("sacrum", 0, lambda step: None)
     assert (outcome.reached, outcome.steps, outcome.reason) == (True, 0, "target in view")
 
 
@@ -85,7 +85,7 @@ def test_killing_the_image_source_ends_the_run_with_no_frame(start: Start, patie
         if step.step == 2:
             source.process.kill()
 
-    outcome = navigate("sacrum", 500, kill, topics=("/us/image_raw",))
+    outcome = navigate("sacrum", 500, kill)
     assert not outcome.reached
     assert re.search(r"no frame for 1 s|no result of the probe step for 2 s|probe step failed", outcome.reason)
     assert time.monotonic() - begun < 20
@@ -104,7 +104,7 @@ def test_an_image_source_that_falls_silent_ends_the_run_with_no_frame(
     policy_waits_at_most = 60.0 + 5.0
     try:
         # Frozen while the policy waits for a frame or for a step: either wait has its deadline.
-        outcome = navigate("sacrum", 500, freeze, topics=("/us/image_raw",), timeout=4.0)
+        outcome = navigate("sacrum", 500, freeze, timeout=4.0)
         assert outcome.reason.startswith("no frame for 1 s")
     except UsNavAgentError as error:
         assert "no result within 4 s" in str(error)

@@ -217,3 +217,31 @@ def test_a_node_tells_how_it_does_once_a_second(
     wait(lambda: len(told) >= 2)
     assert (told[0].name, told[0].level) == (name, DiagnosticStatus.OK)
     assert told[0].message and told[0].values
+
+
+def test_a_recorder_tells_what_it_hears_and_warns_while_no_frame_comes(begin: Begin, tmp_path: Path) -> None:
+    begin(RecorderNode, bag=tmp_path / "bag")
+    listener = begin(lambda: Node("listener"))
+    told: list[DiagnosticStatus] = []
+    listener.create_subscription(DiagnosticArray, "/diagnostics", lambda array: told.extend(array.status), 10)
+    wait(lambda: told)
+    assert (told[0].name, told[0].level) == ("recorder", DiagnosticStatus.WARN)
+    assert told[0].message == "recording, but nothing on /us/image_raw so far"
+    begin(FakeProbe)
+    wait(lambda: told[-1].level == DiagnosticStatus.OK)
+    assert int(next(value.value for value in told[-1].values if value.key == "/us/image_raw")) > 0
+
+
+def test_a_run_that_is_to_be_recorded_waits_until_the_recorder_hears_it(
+    begin: Begin, wanderer: Path, tmp_path: Path
+) -> None:
+    begin(PolicyNode, model=wanderer, bag=tmp_path / "bag")
+    probe = begin(FakeProbe)
+    with pytest.raises(UsNavAgentError, match="no recorder hears /us/image_raw within 1 s"):
+        navigate("sacrum", 1, lambda step: None, recorded=("/us/image_raw",), startup=1.0)
+    probe.sends = False
+    begin(RecorderNode)
+    with pytest.raises(UsNavAgentError, match="no recorder hears /us/image_raw"):  # it is there, but hears no frame
+        navigate("sacrum", 1, lambda step: None, recorded=("/us/image_raw",), startup=3.0)
+    probe.sends = True
+    assert navigate("sacrum", 1, lambda step: None, recorded=("/us/image_raw",), timeout=30.0).steps == 1

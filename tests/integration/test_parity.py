@@ -12,7 +12,7 @@ from us_grid_sim.dataset.grid import load_grid
 from us_grid_sim.dataset.layout import read_subject
 from us_grid_sim.envs.sacrum_nav import SacrumNavEnv
 from us_grid_sim.geometry import Action, Bin
-from us_nav_agent.bags.read import read_decisions
+from us_nav_agent.bags.read import IMAGE_TOPIC, STATE_TOPIC, read_decisions
 from us_nav_agent.bags.run import read_run
 from us_nav_agent.policy import Decision, load_policy
 from us_nav_agent.ros.navigate_client import navigate
@@ -64,7 +64,7 @@ def test_environment_node_and_bag_decide_alike_bit_for_bit(
     )
     for node, up in zip(nodes, ("frames/s", "SHA-256"), strict=True):
         node.wait_for(up)
-    outcome = navigate("sacrum", STEPS, lambda step: None, topics=("/us/image_raw", "/us_nav/decision"), settle=1.5)
+    outcome = navigate("sacrum", STEPS, lambda step: None, recorded=(IMAGE_TOPIC, STATE_TOPIC))
     time.sleep(1.5)
     assert outcome.steps == STEPS
     assert recorder.end() == 0

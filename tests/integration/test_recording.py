@@ -18,7 +18,7 @@ from rosbags.highlevel import AnyReader
 from support.graph import free_ports
 from us_grid_sim.sources.metaimage import MetaImageSource
 from us_grid_sim.sources.picture import Picture
-from us_nav_agent.bags.read import read_bag, read_decisions, read_frames, stamp_ns
+from us_nav_agent.bags.read import IMAGE_TOPIC, STATE_TOPIC, read_bag, read_decisions, read_frames, stamp_ns
 from us_nav_agent.cli.launch_file import read_launch_file
 from us_nav_agent.cli.launcher import Launcher, find_launch_file, share_of
 from us_nav_agent.ros.navigate_client import StepReport, navigate
@@ -126,8 +126,8 @@ def test_the_graph_with_bridge_and_simulated_robot_walks(
             assert launcher.check() is None and "not ready" not in "".join(lines), lines
             assert time.monotonic() < deadline, lines
             time.sleep(0.1)
-        topics = ("/us/image_raw", "/us_nav/decision")
-        outcome = navigate("sacrum", 3, steps.append, topics=topics, timeout=300.0, check=launcher.check)
+        recorded = (IMAGE_TOPIC, STATE_TOPIC)
+        outcome = navigate("sacrum", 3, steps.append, recorded=recorded, timeout=300.0, check=launcher.check)
         assert launcher.check() is None, lines
     assert (outcome.steps, outcome.reason) == (3, "target not in view after 3 steps"), lines
     assert (steps[0].position.row, steps[0].position.column) == (3, 10)

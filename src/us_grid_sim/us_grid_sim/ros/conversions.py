@@ -107,10 +107,17 @@ def tracked_state(pose: npt.NDArray[np.float64], frame_id: str, stamp_ns: int, s
     return message
 
 
-def health(name: str, hardware: str, words: str, values: Mapping[str, object], stamp_ns: int) -> DiagnosticArray:
-    """That a node is well, as a message for /diagnostics: what it does in a word, and its figures."""
+def health(
+    name: str,
+    hardware: str,
+    words: str,
+    values: Mapping[str, object],
+    stamp_ns: int,
+    level: bytes = DiagnosticStatus.OK,
+) -> DiagnosticArray:
+    """How a node is, as a message for /diagnostics: what it does in a word, and its figures."""
     said = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-    status = DiagnosticStatus(level=DiagnosticStatus.OK, name=name, hardware_id=hardware, message=words, values=said)
+    status = DiagnosticStatus(level=level, name=name, hardware_id=hardware, message=words, values=said)
     message = DiagnosticArray(status=[status])
     message.header.stamp = time_message(stamp_ns)
     return message

@@ -29,8 +29,8 @@ FloatArray = npt.NDArray[np.float64]
 _TARGET = "sacrum"
 _CONTACT = 240.0
 """Longest wait for the first contact [s]; on two cores of its own the graph needs some 30."""
-_SETTLE = 1.5
-"""Time for the nodes to find one another, before and after the run [s]."""
+_LAST_WORDS = 1.5
+"""Time for the recorder to hear what was said last [s]; decisions are kept for one that was found late."""
 
 
 def demo(
@@ -130,7 +130,7 @@ def _walk(arguments: dict[str, str]) -> "Outcome":
     """Bring the graph of sim.launch.yaml up, navigate, and take it down again."""
     from domain_coordinator import domain_id
 
-    from us_nav_agent.bags.read import DECISION_TOPIC
+    from us_nav_agent.bags.read import IMAGE_TOPIC, STATE_TOPIC
     from us_nav_agent.cli.launch_file import read_launch_file
     from us_nav_agent.cli.launcher import Launcher, ending, find_launch_file, share_of
     from us_nav_agent.ros.navigate_client import HEAD, navigate
@@ -148,17 +148,15 @@ def _walk(arguments: dict[str, str]) -> "Outcome":
 
         with Launcher(description, say) as launcher:
             console.print("the robot gets ready and touches the skin\n" + HEAD, highlight=False)
-            # Seen from here the topics are connected before the nodes have all found one another.
             outcome = navigate(
                 _TARGET,
                 0,
                 lambda step: console.print(str(step), highlight=False),
-                topics=(DECISION_TOPIC, "/us/image_raw"),
+                recorded=(IMAGE_TOPIC, STATE_TOPIC),
                 contact_within=_CONTACT,
-                settle=_SETTLE,
                 check=launcher.check,
             )
-            time.sleep(_SETTLE)  # decisions are kept for a recorder that was found late; let it have them
+            time.sleep(_LAST_WORDS)
         # The run is over and the bag is closed, or cannot be read: a busy machine alone does not undo the rest.
         for name, status in launcher.failed.items():
             say(f"at the end {name} {ending(status)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -18,6 +19,7 @@ from us_nav_interfaces.action import NavigateToTarget
 from us_nav_interfaces.msg import ProbeState
 
 from us_nav_agent.errors import UsNavAgentError
+from us_nav_agent.ros.recorded_topics import RECORDER
 
 HEAD = "step  bin    action  Q up     down     left     right    p(stop)  confidence"
 _SETTLED = 1.0
@@ -129,22 +131,26 @@ class NavigateClient:
         self._node.destroy_subscription(seeing)
         self._node.destroy_subscription(feeling)
 
-    def wait_for_subscribers(self, topics: tuple[str, ...], seconds: float) -> None:
-        """Until each of the topics has a subscriber, a recorder say.
+    def wait_for_recorder(self, topics: tuple[str, ...], seconds: float) -> None:
+        """Until a recorder says that it hears each of the topics; what is said before may not be in its bag.
+
+        That it subscribes to them is not enough: others learn of it before the publishers do.
 
         Raises:
             UsNavAgentError: not within so long [s].
         """
+        missing = set(topics)
 
-        def missing() -> list[str]:
-            return [topic for topic in topics if self._node.count_subscribers(topic) == 0]
+        def told(message: DiagnosticArray) -> None:
+            for status in message.status:
+                if status.name == RECORDER:
+                    missing.difference_update(value.key for value in status.values)
 
-        self._until(lambda: not missing(), seconds, lambda: f"nobody subscribes to {', '.join(missing())}")
-
-    def settle(self, seconds: float) -> None:
-        """Let so much time pass, for nodes that must still find one another [s]."""
-        settled = time.monotonic() + seconds
-        self._until(lambda: time.monotonic() >= settled, 2 * seconds, str)
+        hearing = self._node.create_subscription(DiagnosticArray, "/diagnostics", told, 10)
+        self._until(
+            lambda: not missing, seconds, lambda: f"no recorder hears {', '.join(sorted(missing))} within {seconds:g} s"
+        )
+        self._node.destroy_subscription(hearing)
 
     def run(
         self, target: str, max_steps: int, on_step: Callable[[StepReport], None], startup: float, timeout: float
@@ -189,10 +195,9 @@ def navigate(
     max_steps: int,
     on_step: Callable[[StepReport], None],
     *,
-    topics: tuple[str, ...] = (),
+    recorded: tuple[str, ...] = (),
     contact_within: float = 0.0,
     startup: float = 30.0,
-    settle: float = 0.0,
     timeout: float = 300.0,
     check: Callable[[], str | None] = lambda: None,
 ) -> Outcome:
@@ -202,10 +207,9 @@ def navigate(
         target: view to find.
         max_steps: probe steps allowed; 0: the policy node's own number.
         on_step: called with every decision.
-        topics: wait until each of them has a subscriber.
+        recorded: topics of which a recorder must hear before the run begins.
         contact_within: wait so long for the probe to be in contact [s]; 0: not at all.
-        startup: longest wait for the policy node and the topics [s].
-        settle: wait that long once all are there [s].
+        startup: longest wait for the policy node, and for the recorder [s].
         timeout: longest time of the run [s].
         check: why to give up, or None; called often.
 
@@ -214,8 +218,8 @@ def navigate(
     """
     with client_node("usnav_navigate") as (node, executor):
         client = NavigateClient(node, executor, check)
-        client.wait_for_subscribers(topics, startup)
         if contact_within:
             client.wait_for_contact(contact_within)
-        client.settle(settle)
+        if recorded:
+            client.wait_for_recorder(recorded, startup)
         return client.run(target, max_steps, on_step, startup, timeout)

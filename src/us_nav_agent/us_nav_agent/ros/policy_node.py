@@ -6,7 +6,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
@@ -17,7 +17,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from us_grid_sim.errors import FrameError, UsGridSimError
 from us_grid_sim.ros.beside import beside
-from us_grid_sim.ros.conversions import IMAGE_QOS, LATCHED_QOS, frame_of, nanoseconds
+from us_grid_sim.ros.conversions import IMAGE_QOS, LATCHED_QOS, frame_of, health, nanoseconds
 from us_grid_sim.ros.running import run
 from us_grid_sim.ros.shutdown import leave
 from us_nav_interfaces.action import NavigateToTarget, StepProbe
@@ -323,12 +323,9 @@ class PolicyNode(LifecycleNode):
     def _report(self) -> None:
         level = DiagnosticStatus.WARN if self._problem else DiagnosticStatus.OK
         words = self._problem or ("navigating" if self._navigating else "active" if self._active else "inactive")
-        status = DiagnosticStatus(level=level, name="policy", message=words, hardware_id=self.config.model)
         values = {**self._counts, "latency_ms": round(self._latency * 1e3, 2), "target": self._target}
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(array)
+        now = self.get_clock().now().nanoseconds
+        self._diagnostics.publish(health("policy", self.config.model, words, values, now, level))
 
     def close(self) -> None:
         """End a run that is under way."""

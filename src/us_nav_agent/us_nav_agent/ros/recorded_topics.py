@@ -14,6 +14,8 @@ from sensor_msgs.msg import Image, JointState
 from us_nav_interfaces.action import NavigateToTarget, StepProbe
 from us_nav_interfaces.msg import NavDecision, ProbeState, TargetBins, UltrasoundInfo
 
+RECORDER = "recorder"
+"""Name of the node, and of its status in /diagnostics, whose values count what came by topic."""
 _NEVER = QosTime(0, 0)
 
 

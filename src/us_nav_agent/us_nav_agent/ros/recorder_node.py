@@ -2,26 +2,33 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message
 from us_grid_sim.errors import UsGridSimError
+from us_grid_sim.ros.conversions import health
 from us_grid_sim.ros.running import run
 from us_grid_sim.ros.shutdown import leave
 from us_nav_interfaces.msg import NavDecision
 
 from us_nav_agent.bags.provenance import MODEL, PARAMETERS, PARAMETERS_AT_END, SHA256, parameter_text, software
-from us_nav_agent.bags.read import DECISION_TOPIC
+from us_nav_agent.bags.read import DECISION_TOPIC, IMAGE_TOPIC
 from us_nav_agent.bags.record import STORAGES, BagWriter
 from us_nav_agent.errors import BagError, UsNavAgentError
 from us_nav_agent.ros.parameter_watch import ParameterWatch
-from us_nav_agent.ros.recorded_topics import offered, recorded_topics, subscribed
+from us_nav_agent.ros.recorded_topics import RECORDER, offered, recorded_topics, subscribed
+
+_REPORT_EVERY = 1.0
+"""Between two words on how it goes [s]."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class RecorderNode(Node):
     """
 
     def __init__(self, overrides: Sequence[Parameter] = ()) -> None:
-        super().__init__("recorder", parameter_overrides=list(overrides))
+        super().__init__(RECORDER, parameter_overrides=list(overrides))
         self.finished = False
         self.exit_code = 0
         self.config = self._declare()
@@ -61,10 +68,13 @@ class RecorderNode(Node):
         self._writer = self.config.make_writer()
         self._writer.__enter__()
         self._writer.describe(software())
+        self._heard: Counter[str] = Counter()
         for topic, (kind, name, latched) in recorded_topics().items():
             self._writer.add_topic(topic, name, [offered(latched)])
             self.create_subscription(kind, topic, self._keeper(topic), subscribed(latched), raw=True)
         self._watch = ParameterWatch(self, self._on_parameters)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(_REPORT_EVERY, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(f"recording to {self.config.bag}")
 
     def _declare(self) -> RecorderConfig:
@@ -89,12 +99,21 @@ class RecorderNode(Node):
                 return
             try:
                 self._writer.write(topic, now, data)
+                self._heard[topic] += 1
                 if topic == DECISION_TOPIC and not self._model:
                     self._name_model(data)
             except BagError as error:
                 self._fail(error)
 
         return keep
+
+    def _report(self) -> None:
+        """Say what came so far, each topic by its name: a run that is to be in the bag begins when all of it does."""
+        frames = IMAGE_TOPIC in self._heard
+        level = DiagnosticStatus.OK if frames else DiagnosticStatus.WARN
+        words = "recording" if frames else f"recording, but nothing on {IMAGE_TOPIC} so far"
+        now = self.get_clock().now().nanoseconds
+        self._diagnostics.publish(health(RECORDER, self.config.bag, words, self._heard, now, level))
 
     def _name_model(self, data: bytes) -> None:
         """Keep the name of the model that made the first decision."""
