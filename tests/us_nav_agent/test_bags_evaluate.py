@@ -79,6 +79,16 @@ def test_the_model_that_decided_agrees_with_itself_and_the_measures_are_those_of
     assert math.isnan(found["true_force_peak_n"])
 
 
+def test_another_model_of_the_same_name_is_a_word_to_the_reader_and_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Policy("m", "1" * 64, Reader())
+    monkeypatch.setattr("us_nav_agent.evaluation.bags.evaluate._loaded", lambda name: other)
+    result = evaluated(bag_of(tmp_path / "bag", lambda messages: walk(messages, [a for _, a in PATH])))
+    assert result.notes == ["the model m here is not the one that decided then: another SHA-256"]
+    assert result.damage == [] and result.same_model is False
+
+
 def test_another_policy_is_judged_up_to_its_own_stop_and_its_differences_are_counted(tmp_path: Path) -> None:
     result = evaluated(
         bag_of(tmp_path / "bag", lambda messages: walk(messages, [Action.RIGHT, Action.STOP, Action.LEFT]))
@@ -111,7 +121,7 @@ def test_frames_that_no_policy_takes_are_named_and_the_rest_is_measured(
     tmp_path: Path, shape: tuple[int, int], encoding: str
 ) -> None:
     result = evaluated(bag_of(tmp_path / "bag", lambda m: walk(m, [a for _, a in PATH], shape, encoding)))
-    assert any("3 frames cannot be decided on" in line for line in result.damage)
+    assert any("3 frames cannot be decided on" in line for line in result.notes)
     assert math.isnan(result.measures["agreement"])
     assert result.measures["recorded_reachability"] == 1.0
 
@@ -177,7 +187,7 @@ def test_a_clock_that_jumps_is_said_and_counts_as_no_drop(tmp_path: Path) -> Non
     result = evaluated(bag_of(tmp_path / "bag", fill))
     assert any(
         line.startswith("/us/image_raw: stamps and receive times move apart by more than 1 s 1 times")
-        for line in result.damage
+        for line in result.notes
     )
     assert (result.measures["frames_dropped"], result.measures["frame_rate"]) == (0, pytest.approx(25.0))
 

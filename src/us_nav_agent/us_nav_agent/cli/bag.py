@@ -154,6 +154,7 @@ def _show(result: "BagResult") -> None:
         table.add_row(words, shown(name, result.measures[name]))
     console.print(table)
     _say(result.damage)
+    _say(result.notes, "note")
 
 
 def _show_all(together: "FolderResult") -> None:
@@ -165,9 +166,10 @@ def _show_all(together: "FolderResult") -> None:
         table.add_row(words, shown(name, one.mean), f"{shown(name, one.low)} to {shown(name, one.high)}")
     console.print(table)
     _say([f"{result.name}: {line}" for result in together.bags for line in result.damage])
+    _say([f"{result.name}: {line}" for result in together.bags for line in result.notes], "note")
     _say([f"{name} is left out: {why}" for name, why in together.failed.items()])
 
 
-def _say(damage: list[str]) -> None:
-    for line in damage:
-        console.print(f"damage: {line}", style="yellow", soft_wrap=True, highlight=False, markup=False)
+def _say(lines: list[str], kind: str = "damage") -> None:
+    for line in lines:
+        console.print(f"{kind}: {line}", style="yellow", soft_wrap=True, highlight=False, markup=False)

@@ -76,7 +76,8 @@ def evaluate_bag(
         confusion=confusion(runs),
         runs=runs,
         events=recording.events,
-        damage=recording.damage,
+        damage=recording.bag.damage,
+        notes=recording.notes,
     )
     return result, recording, pictured
 

@@ -42,6 +42,7 @@ class FolderResult:
                     "target": bag.target,
                     "measures": bag.measures,
                     "damage": bag.damage,
+                    "notes": bag.notes,
                 }
                 for bag in self.bags
             },

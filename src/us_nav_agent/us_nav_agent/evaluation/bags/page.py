@@ -73,6 +73,9 @@ def shown(name: str, value: float) -> str:
     return f"{value:.2f} {unit}"
 
 
+_DAMAGE, _NOTES = "What could not be read, or not as it was written", "To be known with these figures"
+
+
 def bag_page(result: BagResult, recording: Recording, pictured: Sequence[Sequence[RunStep]]) -> str:
     """The report of one bag."""
     about = recording.bag.about
@@ -86,7 +89,8 @@ def bag_page(result: BagResult, recording: Recording, pictured: Sequence[Sequenc
         f'<span class="soft">SHA-256 {escape((result.model.sha256 or "")[:12])}, {seen[result.same_model]}</span></p>',
         _cards(result),
         _lines("fault", "Safety events", [f"{one.at:.1f} s, {one.state}: {one.reason}" for one in result.events]),
-        _lines("damage", "What could not be read, or not as it was written", result.damage),
+        _lines("damage", _DAMAGE, result.damage),
+        _lines("damage", _NOTES, result.notes),
         '<div class="columns"><div><h2>Measures</h2>',
         _table(
             ("measure", "value"), ([words, shown(name, result.measures[name])] for name, (words, _) in MEASURES.items())
@@ -113,6 +117,7 @@ def folder_page(result: FolderResult) -> str:
     targets = ", ".join(sorted({bag.target for bag in result.bags}))
     failed = [f"{name}: {why}" for name, why in result.failed.items()]
     damaged = [f"{bag.name}: {line}" for bag in result.bags for line in bag.damage]
+    noted = [f"{bag.name}: {line}" for bag in result.bags for line in bag.notes]
     return _page(
         f"{len(result.bags)} bags",
         [
@@ -124,7 +129,8 @@ def folder_page(result: FolderResult) -> str:
             "<h2>Each bag</h2>",
             '<p class="soft">All measures of a bag are in its own report.</p>',
             _bags(result),
-            _lines("damage", "What could not be read, or not as it was written", damaged),
+            _lines("damage", _DAMAGE, damaged),
+            _lines("damage", _NOTES, noted),
         ],
     )
 

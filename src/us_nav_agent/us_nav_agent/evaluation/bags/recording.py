@@ -94,7 +94,7 @@ class Recording:
     Attributes:
         bag: itself.
         image_topic: where its frames are; empty where there are none.
-        notes: what is missing or was read otherwise than written.
+        notes: what is missing, taken in place of another, or left out.
         decisions: in their order.
         frame_stamps, frame_times: of every frame, its stamp and when it was received [ns].
         measured: what the bridge, or whoever tracks the probe, said of it.
@@ -117,11 +117,6 @@ class Recording:
     goals: dict[str, tuple[Bin, ...]] = field(default_factory=dict)
     subject: str = ""
     events: list[SafetyEvent] = field(default_factory=list)
-
-    @property
-    def damage(self) -> list[str]:
-        """All that a reader of the report must know of the bag."""
-        return [*self.bag.damage, *self.notes]
 
     @property
     def track(self) -> ProbeTrack:

@@ -29,7 +29,8 @@ class BagResult:
         confusion: (5, 5), recorded action (row) against the one decided now (column).
         runs: frame by frame.
         events: faults of the bridge.
-        damage: what could not be read, or was read otherwise than written.
+        damage: what of the bag could not be read, or not as it was written.
+        notes: what else a reader must know: what is missing, taken in place of another, or left out.
     """
 
     name: str
@@ -45,6 +46,7 @@ class BagResult:
     runs: list[Run]
     events: list[SafetyEvent]
     damage: list[str]
+    notes: list[str]
 
     @property
     def same_model(self) -> bool | None:
@@ -68,6 +70,7 @@ class BagResult:
             "runs": [[_look(look) for look in run] for run in self.runs],
             "safety_events": [asdict(event) for event in self.events],
             "damage": self.damage,
+            "notes": self.notes,
         }
         return to_stable_json(content)
 
