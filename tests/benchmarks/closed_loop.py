@@ -1,6 +1,6 @@
 """Measure the default model with the robot in the loop on the test subjects: the rows of docs/figures.yaml.
 
-    python tests/benchmarks/closed_loop.py                    5 subjects by 12 starts, on PyBullet, breathing
+    python tests/benchmarks/closed_loop.py                    5 subjects by 24 starts, on PyBullet, breathing
     python tests/benchmarks/closed_loop.py --workers 1
 
 It is `usnav evaluate closed-loop` from its first run on; with --out it goes on where a run before was stopped. All is
@@ -46,7 +46,7 @@ def main() -> None:
     """Measure and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     last = subject_name(FIRST + SUBJECTS - 1)
-    parser.add_argument("--starts", type=int, default=12, help=f"of each of {subject_name(FIRST)} to {last}")
+    parser.add_argument("--starts", type=int, default=24, help=f"of each of {subject_name(FIRST)} to {last}")
     parser.add_argument("--workers", type=int, help="processes; by default one a core")
     parser.add_argument("--out", type=Path, help="folder that keeps what is finished; by default none is kept")
     arguments = parser.parse_args()

@@ -5,8 +5,15 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from iiwa_bridge.control.payload import GRAVITY, PayloadError, StaticPose, identify_payload, tare, wrench_pose
+from iiwa_bridge.control.payload import GRAVITY, STILL, PayloadError, StaticPose, identify_payload, tare, wrench_pose
+from iiwa_bridge.description.grid import bin_centre
+from iiwa_bridge.description.layout import load_layout
+from iiwa_bridge.kinematics.arm import WRENCH_DAMPING, Arm
+from iiwa_bridge.kinematics.solve import solve
+from iiwa_bridge.kinematics.wrench import explaining_wrench
+from iiwa_bridge.simulation.sensor import SensorConfig
 from scipy.spatial.transform import Rotation
+from us_grid_sim.geometry import probe_pose
 
 Array = npt.NDArray[np.float64]
 
@@ -97,6 +104,19 @@ def test_a_tare_is_the_mean_less_the_payload() -> None:
     payload = np.array([0.0, 3.0, -8.0, 0.1, 0.0, 0.0])
     bias = tare(window(2000) + payload + WRENCH_BIAS, payload)
     assert bias == pytest.approx(WRENCH_BIAS, abs=0.03)
+
+
+@pytest.mark.parametrize("corner", ["0,0", "0,14", "10,0", "10,14"])
+@pytest.mark.parametrize("height", [-0.05, 0.03])
+def test_what_a_tare_takes_for_still_lies_well_above_the_noise_wherever_a_run_may_begin(
+    corner: str, height: float
+) -> None:
+    """Joint torques tell more of a wrench in some poses than in others; over the grid its corners are the worst."""
+    layout, arm = load_layout(), Arm()
+    _, jacobian = arm.look(solve(arm, layout.patient @ probe_pose(*bin_centre(corner), height), layout.start))
+    torques = np.eye(7) * SensorConfig().noise
+    felt = np.stack([explaining_wrench(jacobian, torque, WRENCH_DAMPING) for torque in torques])
+    assert (1.5 * np.sqrt((felt**2).sum(axis=0)) <= STILL).all()
 
 
 def test_a_tare_is_refused_in_contact_in_motion_and_from_a_moment() -> None:
