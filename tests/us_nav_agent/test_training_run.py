@@ -23,7 +23,6 @@ from us_nav_agent.policy import load_policy
 from us_nav_agent.rollout import Runs, run_all
 from us_nav_agent.training import TrainProgress, load_experiment, q_learning, train
 from us_nav_agent.training.calibration import (
-    best_threshold,
     cautious_threshold,
     platt_scaling,
     stop_threshold,
@@ -114,6 +113,29 @@ def test_no_test_subject_is_loaded_or_recorded(experiment: DqnExperiment, subjec
     train(experiment, DATA, 0, tmp_path)
     assert subjects == ["A", "B", "C"]
     assert json.loads((tmp_path / "run.json").read_text())["subjects"] == {"train": ["A", "B"], "validation": ["C"]}
+
+
+def test_the_threshold_of_the_finished_policy_is_chosen_on_validation_subjects_and_their_variants(
+    experiment: DqnExperiment,
+    subjects: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    toy_grid: MakeGrid,
+) -> None:
+    judged: list[list[str]] = []
+
+    def variants(files: list[Path], count: int, *_: object) -> list[PreprocessedGrid]:
+        return [toy_grid(f"{file.stem}{number}") for file in files for number in range(count)]
+
+    def threshold(q: object, stop: object, grids: list[PreprocessedGrid]) -> float:
+        judged.append([grid.name for grid in grids])
+        return 0.25
+
+    monkeypatch.setattr(RUN, "make_variants", variants)
+    monkeypatch.setattr(RUN, "stop_threshold", threshold)
+    policy = load_policy(train(replace(experiment, variants=2), DATA, 0, tmp_path))
+    assert judged == [["C", "C0", "C1"]]
+    assert isinstance(policy.decider, MsDqnDecider) and policy.decider.threshold == 0.25
 
 
 def test_the_same_seed_gives_the_same_model_to_the_byte(
@@ -440,11 +462,11 @@ def test_the_cautious_threshold_is_the_highest_that_the_subjects_cannot_tell_fro
     assert cautious_threshold(sure, noisy, subjects) > 0.7
 
 
-def test_the_best_threshold_neither_stops_elsewhere_nor_dallies() -> None:
+def test_of_one_subject_alone_the_threshold_is_the_best_one_and_the_highest_of_equals() -> None:
     """Stops at 0.2 are wrong, at 0.6 right, at 0.9 right and late."""
     probabilities = np.tile([0.2, 0.6, 0.9], (4, 1))
     worth = np.tile([0.0, 1.0, 0.5], (4, 1))
-    assert 0.2 < best_threshold(probabilities, worth) <= 0.6
+    assert 0.5 < cautious_threshold(probabilities, worth, 1) <= 0.6
 
 
 # --- the agents whose stop is an action ---------------------------------------------------------------------------

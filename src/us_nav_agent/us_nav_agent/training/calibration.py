@@ -74,7 +74,7 @@ def stop_threshold(q: DuelingNetwork, stop: StopClassifier, grids: Sequence[Prep
         return walkers(live, frames)
 
     path = walk(noted, tables, seed=0).path
-    return best_threshold(np.stack(seen, axis=1), worth_of_stops(tables, path))
+    return cautious_threshold(np.stack(seen, axis=1), worth_of_stops(tables, path), len(grids))
 
 
 def shown_along(tables: GridTables, path: Ints) -> Labels:
@@ -95,18 +95,6 @@ def worth_of_stops(tables: GridTables, path: Ints) -> Doubles:
     return np.where(shown, fewest / np.maximum(fewest, taken), 0.0)
 
 
-def best_threshold(probabilities: Doubles, worth: Doubles) -> float:
-    """The threshold at which runs are worth most, the middle one of equals.
-
-    Args:
-        probabilities: (runs, steps), along walks without a stop; a run ends at the first that reaches the threshold.
-        worth: (runs, steps), of an end there; a run without an end is worth nothing.
-    """
-    means = _worth_by_threshold(probabilities, worth).mean(axis=1)
-    best = np.flatnonzero(means == means.max())
-    return float(_THRESHOLDS[best[len(best) // 2]])
-
-
 def cautious_threshold(probabilities: Doubles, worth: Doubles, subjects: int) -> float:
     """The highest threshold at which runs are worth no less than at the best one, by one standard error.
 
@@ -114,14 +102,14 @@ def cautious_threshold(probabilities: Doubles, worth: Doubles, subjects: int) ->
     thresholds apart, the higher one is the safer (Breiman et al. 1984, the one standard error rule).
 
     Args:
-        probabilities: (runs, steps), as for :func:`best_threshold`.
-        worth: (runs, steps), likewise.
-        subjects: that the runs are of, as many runs each, one subject after the other; at least two.
+        probabilities: (runs, steps), along walks without a stop; a run ends at the first that reaches the threshold.
+        worth: (runs, steps), of an end there; a run without an end is worth nothing.
+        subjects: that the runs are of, as many runs each, one subject after the other; a single one tells of no error.
     """
     by_subject = _worth_by_threshold(probabilities, worth).reshape(len(_THRESHOLDS), subjects, -1).mean(axis=2)
     best = int(by_subject.mean(axis=1).argmax())
     lost = by_subject[best] - by_subject
-    error = lost.std(axis=1, ddof=1) / np.sqrt(subjects)
+    error = lost.std(axis=1, ddof=1) / np.sqrt(subjects) if subjects > 1 else 0.0
     return float(_THRESHOLDS[np.flatnonzero(lost.mean(axis=1) <= error).max()])
 
 

@@ -4,7 +4,7 @@ A run folder holds run.json (what it was made from), evaluations.json, the Tenso
 model.safetensors. Between, a DQN keeps stop.pt (stop_state.pt while it is trained) where it has a stop classifier, then
 dqn.zip, replay.pkl and counters.json (the latest state) and best.pt; the supervised baseline keeps classifier.pt
 (``classification``). Only training subjects, and their bones in other bodies (``variants``), are walked on; the
-validation subjects choose threshold and model; test subjects are never loaded.
+validation subjects choose the model and, with their variants, the threshold; test subjects are never loaded.
 """
 
 from pathlib import Path
@@ -74,7 +74,9 @@ def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Re
         train, validation = learnt_from["train"], grids["validation"]
         decider = DqnDecider(train_q_network(experiment, train, validation, seed, out, DqnDecider, progress))
     else:
-        decider = _ms_dqn(experiment, experiment.stop, learnt_from, seed, out, progress)
+        trained = _ms_dqn(experiment, experiment.stop, learnt_from, seed, out, progress)
+        trained.threshold = stop_threshold(trained.q_network, trained.stop_classifier, bodies("validation"))
+        decider = trained
     return save_policy(out / RUN_MODEL, decider)
 
 
@@ -94,7 +96,7 @@ def _belief(experiment: BeliefExperiment, grids: Grids, seed: int, out: Path, pr
 def _ms_dqn(
     experiment: DqnExperiment, settings: StopSettings, grids: Grids, seed: int, out: Path, progress: Report
 ) -> MsDqnDecider:
-    """Stop classifier, then Q network, then the threshold of the finished pair."""
+    """Stop classifier, then Q network; the threshold is that of single frames."""
     stop, threshold = _stop(experiment, settings, grids, seed, out, progress)
     best = train_q_network(
         experiment,
@@ -105,7 +107,7 @@ def _ms_dqn(
         lambda network: MsDqnDecider(network, stop, threshold),
         progress,
     )
-    return MsDqnDecider(best, stop, stop_threshold(best, stop, grids["validation"]))
+    return MsDqnDecider(best, stop, threshold)
 
 
 def _stop(
