@@ -59,7 +59,7 @@ def _draw_curve(axes: Axes, measured: MeasuredCurve) -> None:
     axes.axvline(curve.unchanged, color=_MARK, linestyle="--", linewidth=1.0, zorder=0, label="unchanged")
     if curve.levels[0] > curve.levels[-1]:
         axes.invert_xaxis()
-    axes.set_xticks(curve.levels)
+    axes.set_xticks(curve.levels, [f"{level:g}" for level in curve.levels])
     axes.set_xlabel(curve.title)
     axes.set_ylim(-3.0, 103.0)
     axes.grid(axis="y", alpha=0.3)
