@@ -115,3 +115,13 @@ class Profile:
         rest = np.zeros_like(self.velocity)
         self.position, self.velocity = follow(self.position, self.velocity, rest, self._acceleration, dt)
         return self.position
+
+    def keep_within(self, radius: float, before: Array, dt: float) -> None:
+        """Take back by how far the move from ``before`` (n,) in ``dt`` [s] left a circle about the origin.
+
+        Targets that slide along the circle leave a point that brakes a second-order way outside. The nearest point of
+        the circle is no further from ``before`` than the point was, so no bound of the speed is broken.
+        """
+        if length(self.position) > radius:
+            self.position = limited(self.position, radius)
+            self.velocity = (self.position - before) / dt

@@ -204,7 +204,7 @@ class ProbeController:
         if self.phase is Phase.OFF:
             return Reference(sample.pose.copy(), np.zeros(6), Phase.OFF, False, None)
         if self._set_point is None:
-            self._set_point = PoseSetPoint(sample.pose, self._config.motion)
+            self._set_point = PoseSetPoint(sample.pose, self._config.motion, self._config.surface.tilt_limit)
         wanted = self._act(self._set_point, sample, dt)
         self._before = sample.pose[:3, 3].copy()
         self._set_point.move(wanted.velocity, wanted.slope, dt)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iiwa_bridge.compiled import compiled
-from iiwa_bridge.control.filters import Profile, follow, limited
+from iiwa_bridge.control.filters import Profile, follow, length, limited
 from iiwa_bridge.control.surface import beam_of, slope_of
 from iiwa_bridge.errors import CommandError
 
@@ -71,12 +71,13 @@ class PoseSetPoint:
     Args:
         pose: (4, 4) where it begins, at rest [m].
         config: bounds.
+        tilt_limit: largest angle of the beam to z of the patient [rad]; one that begins further out comes no further.
 
     Raises:
         CommandError: the beam does not point into the body.
     """
 
-    def __init__(self, pose: Array, config: MotionConfig) -> None:
+    def __init__(self, pose: Array, config: MotionConfig, tilt_limit: float = STEEPEST) -> None:
         beam = pose[:3, 2]
         if beam[2] < math.cos(STEEPEST):
             angle = math.degrees(math.acos(min(max(float(beam[2]), -1.0), 1.0)))
@@ -84,7 +85,7 @@ class PoseSetPoint:
                 f"the beam is {angle:.0f} degrees from z of the patient; point it into the body, "
                 f"{math.degrees(STEEPEST):.0f} degrees at most"
             )
-        self._config = config
+        self._config, self._steepest = config, math.tan(tilt_limit)
         self._level = rotation_onto(beam).T @ pose[:3, :3]
         self._slope = Profile(slope_of(beam), config.tilt_speed, config.tilt_acceleration)
         self.position: Array = pose[:3, 3].copy()
@@ -115,7 +116,9 @@ class PoseSetPoint:
         """
         wanted = limited(velocity, self._config.speed)
         self.position, self.velocity = follow(self.position, self.velocity, wanted, self._config.acceleration, dt)
+        before = self._slope.position
         if slope is None:
             self._slope.brake(dt)
         else:
             self._slope.update(slope, dt)
+        self._slope.keep_within(max(self._steepest, length(before)), before, dt)
