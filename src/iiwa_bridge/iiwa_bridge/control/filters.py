@@ -120,7 +120,8 @@ class Profile:
         """Take back by how far the move from ``before`` (n,) in ``dt`` [s] left a circle about the origin.
 
         Targets that slide along the circle leave a point that brakes a second-order way outside. The nearest point of
-        the circle is no further from ``before`` than the point was, so no bound of the speed is broken.
+        the circle is no further from ``before`` than the point was, so no bound of the speed is broken; what turns
+        it along the circle, speed^2 / radius, comes on top of the bounded acceleration.
         """
         if length(self.position) > radius:
             self.position = limited(self.position, radius)

@@ -58,7 +58,7 @@ def platt_scaling(logits: npt.NDArray[np.float32], labels: Labels) -> tuple[floa
 
 
 def stop_threshold(q: DuelingNetwork, stop: StopClassifier, grids: Sequence[PreprocessedGrid]) -> float:
-    """The stop probability by which runs on these subjects end best.
+    """The highest stop probability by which runs on these subjects end no worse than by the best (cautious_threshold).
 
     Single frames weigh both errors alike, but a run recovers from a missed stop in the next goal bin and never from a
     stop elsewhere; so the threshold of a policy is chosen on runs. One walk without a stop tells the ends of the runs
