@@ -12,7 +12,7 @@
 
 Each takes some five minutes on two cores: one frame a bin of 39 subjects, of which 25 train and the last ten, with good
 contact, test a ResNet of 0.7 million weights at 64 x 64 pixels. It is for comparing variants with one another; the
-figure of the cohort is that of DenseNet-121 (baseline.py). The last line is a JSON object.
+figure of the cohort is that of DenseNet-121 (agents.py). The last line is a JSON object.
 """
 
 import argparse
