@@ -50,6 +50,8 @@ class Walker(KnowsThePlace):
         moves = torch.tensor([int(self.choose(place)) for place in self.places(frames[:, 0])])
         return Values(nn.functional.one_hot(moves, 4).float(), torch.zeros(len(frames)))
 
+    both_sides = forward
+
 
 class Stopper(KnowsThePlace):
     """A stop classifier that knows these bins."""
@@ -60,6 +62,8 @@ class Stopper(KnowsThePlace):
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         return torch.tensor([9.0 if place in self.where else -9.0 for place in self.places(frames[:, 0])])
+
+    both_sides = forward
 
 
 def towards_goal(place: Bin) -> Action:
@@ -270,7 +274,7 @@ def test_models_of_two_architectures_are_refused(
     other = DqnDecider(DuelingNetwork(replace(tiny, outputs=5)))
     vdqn = load_policy(save_policy(tmp_path / "vdqn.safetensors", other))
     with pytest.raises(
-        UsNavAgentError, match=r"vdqn is usnav-dqn-1 .*, tiny usnav-ms-dqn-1 .*; evaluate together only"
+        UsNavAgentError, match=r"vdqn is usnav-dqn-2 .*, tiny usnav-ms-dqn-2 .*; evaluate together only"
     ):
         evaluate_seeds([policy, vdqn], subjects, seed=0)
 

@@ -1,5 +1,7 @@
 """The networks: what depends on what, and that a deep net without normalisation starts tame."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from us_nav_agent.networks.blocks import ResidualBlock, Trunk, normalised
@@ -116,3 +118,30 @@ def test_presets_are_of_the_size_their_name_says(preset: str, low: float, high: 
 
 def test_the_stop_classifier_gives_one_logit_a_frame(tiny_networks: Networks, frames: torch.Tensor) -> None:
     assert tiny_networks[1](frames[:, :1]).shape == (4,)
+
+
+@pytest.mark.parametrize(("memory", "outputs"), [(5, 4), (5, 5), (0, 5)])
+def test_both_sides_of_a_mirrored_back_have_the_same_values_with_up_and_down_exchanged(
+    tiny: NetworkConfig, frames: torch.Tensor, memory: int, outputs: int
+) -> None:
+    torch.manual_seed(0)
+    network = DuelingNetwork(replace(tiny, actions=memory, outputs=outputs)).eval()
+    order = [1, 0, 2, 3, 4][:outputs]
+    moves = torch.nn.functional.one_hot(torch.arange(4 * memory).view(4, memory) % outputs, outputs).float()
+    with torch.inference_mode():
+        here = network.both_sides(frames, moves.flatten(1))
+        there = network.both_sides(frames.flip(3), moves[..., order].flatten(1))
+        one, other = network(frames, moves.flatten(1)), network(frames.flip(3), moves[..., order].flatten(1))
+    torch.testing.assert_close(there.q[:, order], here.q)
+    torch.testing.assert_close(there.state, here.state)
+    torch.testing.assert_close(here.q, (one.q + other.q[:, order]) / 2)
+    torch.testing.assert_close(here.state, (one.state + other.state) / 2)
+    assert not torch.allclose(one.q, other.q[:, order])
+
+
+def test_the_stop_classifier_says_of_both_sides_the_mean(tiny_networks: Networks, frames: torch.Tensor) -> None:
+    stop, pictures = tiny_networks[1], frames[:, :1]
+    with torch.inference_mode():
+        mean = (stop(pictures) + stop(pictures.flip(3))) / 2
+        torch.testing.assert_close(stop.both_sides(pictures), mean)
+        torch.testing.assert_close(stop.both_sides(pictures.flip(3)), mean)

@@ -154,7 +154,7 @@ def test_the_policy_sees_what_the_environment_shows(
     for _ in range(4):
         decision = policy.act(seen["frames"][0])
         with one_thread(), torch.inference_mode():
-            values = decider.q_network(
+            values = decider.q_network.both_sides(
                 torch.from_numpy(seen["frames"])[None], torch.from_numpy(seen["actions"])[None]
             ).q[0]
         np.testing.assert_array_equal(decision.q_values, values.numpy())
@@ -255,7 +255,7 @@ def described(**changes: Any) -> dict[str, str]:
     network = {"height": 32, "width": 32, "roi": [0, 0, 800, 600], "widths": [4, 4, 8, 8], "hidden": 16}
     content = {"network": network | {k: v for k, v in changes.items() if k != "threshold"}, "threshold": 0.5}
     content |= {k: v for k, v in changes.items() if k == "threshold"}
-    return {"kind": "usnav-ms-dqn-1", "config": json.dumps(content)}
+    return {"kind": "usnav-ms-dqn-2", "config": json.dumps(content)}
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -275,9 +275,9 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "another kind": (lambda path: rewritten(path, {"kind": "landmark"}), "holds 'landmark'; expected a model of kind"),
     "no metadata": (lambda path: rewritten(path, None), "holds None; expected a model of kind"),
-    "no configuration": (lambda path: rewritten(path, {"kind": "usnav-ms-dqn-1"}), "its configuration cannot be read"),
+    "no configuration": (lambda path: rewritten(path, {"kind": "usnav-ms-dqn-2"}), "its configuration cannot be read"),
     "configuration not JSON": (
-        lambda path: rewritten(path, {"kind": "usnav-ms-dqn-1", "config": "{"}),
+        lambda path: rewritten(path, {"kind": "usnav-ms-dqn-2", "config": "{"}),
         "its configuration cannot be read",
     ),
     "unknown setting": (lambda path: rewritten(path, described(depth=3)), "its configuration cannot be read"),

@@ -146,7 +146,7 @@ def test_a_reference_gives_the_q_values_of_its_pixels(toy_grid: MakeGrid, tiny: 
         with torch.inference_mode():
             looked_up = network({name: torch.from_numpy(value)[None] for name, value in reference.items()})
             seen = {name: torch.from_numpy(value)[None] for name, value in pixels.items()}
-            direct = network.network(seen["frames"], seen["actions"]).q
+            direct = network.network.both_sides(seen["frames"], seen["actions"]).q
         assert torch.equal(looked_up, direct)
         reference, *_ = by_reference.step(action)
         pixels, *_ = by_pixels.step(action)
@@ -209,11 +209,16 @@ def warm(
 
 def td_errors(model: PrioritizedDoubleDQN, batch: Any) -> torch.Tensor:
     """Written out anew: Q(s, a) - (r + 0.5 * Q_target(s', argmax Q(s')))."""
+
+    def q_of(network: ReferenceQNetwork, seen: Any) -> torch.Tensor:
+        return network.network(network.frames(seen), network.moves(seen)).q
+
     with torch.no_grad():
-        online, frozen = model.q_net(batch.next_observations), model.q_net_target(batch.next_observations)
+        online, frozen = (q_of(network, batch.next_observations) for network in (model.q_net, model.q_net_target))
         later = torch.stack([frozen[i, online[i].argmax()] for i in range(32)])
         target = batch.rewards[:, 0] + (1 - batch.dones[:, 0]) * 0.5 * later
-        now = torch.stack([q[a] for q, a in zip(model.q_net(batch.observations), batch.actions[:, 0], strict=True)])
+        q = q_of(model.q_net, batch.observations)
+        now = torch.stack([one[a] for one, a in zip(q, batch.actions[:, 0], strict=True)])
     return now - target
 
 

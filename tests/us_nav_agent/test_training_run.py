@@ -251,9 +251,13 @@ def test_the_stop_threshold_is_the_one_that_most_validation_runs_end_well_with(
         def forward(self, frames: torch.Tensor, actions: torch.Tensor) -> Values:
             return Values(torch.nn.functional.one_hot(moves[state(frames)], 4).float(), torch.zeros(len(frames)))
 
+        both_sides = forward
+
     class Stopper(torch.nn.Module):
         def forward(self, frames: torch.Tensor) -> torch.Tensor:
             return logits[state(frames)]
+
+        both_sides = forward
 
     threshold = stop_threshold(Walker(), Stopper(), [grid])
     assert torch.tensor([2.0]).sigmoid() < threshold <= torch.tensor([6.0]).sigmoid()

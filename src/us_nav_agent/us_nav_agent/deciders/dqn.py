@@ -1,4 +1,7 @@
-"""The dueling networks of Hase et al. 2020: V-DQN and M-DQN, whose fifth action is the stop, and MS-DQN."""
+"""The dueling networks of Hase et al. 2020: V-DQN and M-DQN, whose fifth action is the stop, and MS-DQN.
+
+Each network is asked of the frames and of their mirror images (``both_sides``).
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -53,7 +56,7 @@ class DqnDecider(Decider):
         config: its shape.
     """
 
-    kind = "usnav-dqn-1"
+    kind = "usnav-dqn-2"
 
     def __init__(self, q: DuelingNetwork) -> None:
         self.q_network = q.eval()
@@ -70,7 +73,7 @@ class DqnDecider(Decider):
 
         def run(frame: Frame8, said: None = None) -> Decision:
             with torch.inference_mode():
-                values = self.q_network(*window.see(frame))
+                values = self.q_network.both_sides(*window.see(frame))
             q = values.q[0].numpy().copy()
             action = Action(int(q.argmax()))
             window.chose(action)
@@ -124,7 +127,7 @@ class MsDqnDecider(Decider):
         threshold: stop probability from which it stops.
     """
 
-    kind = "usnav-ms-dqn-1"
+    kind = "usnav-ms-dqn-2"
 
     def __init__(self, q: DuelingNetwork, stop: StopClassifier, threshold: float) -> None:
         self.q_network, self.stop_classifier, self.threshold = q.eval(), stop.eval(), threshold
@@ -143,7 +146,7 @@ class MsDqnDecider(Decider):
             stop = self.look(frame) if said is None else said
             frames, moves = window.see(frame)
             with torch.inference_mode():
-                values = self.q_network(frames, moves)
+                values = self.q_network.both_sides(frames, moves)
             decision = decide(values.q[0].numpy().copy(), float(values.state[0]), stop, self.threshold)
             if decision.action is not Action.STOP:
                 window.chose(decision.action)
@@ -154,7 +157,7 @@ class MsDqnDecider(Decider):
     def look(self, frame: Frame8) -> float:
         """See Decider; the stop probability."""
         with torch.inference_mode():
-            return float(torch.sigmoid(self.stop_classifier(torch.from_numpy(frame)[None, None]))[0])
+            return float(torch.sigmoid(self.stop_classifier.both_sides(torch.from_numpy(frame)[None, None]))[0])
 
     def walkers(self, bank: Frames, runs: int) -> Walkers:
         """See Decider."""
@@ -200,7 +203,7 @@ class MsDqnDecider(Decider):
 
 def stop_probabilities(stop: StopClassifier, frames: Frames) -> Floats:
     """Probability (n,) that each of the frames uint8 (n, h, w) shows the target."""
-    probabilities: Floats = torch.sigmoid(torch.from_numpy(frame_outputs(stop, frames))).numpy()
+    probabilities: Floats = torch.sigmoid(torch.from_numpy(frame_outputs(stop.both_sides, frames))).numpy()
     return probabilities
 
 
@@ -209,7 +212,7 @@ def _state_values(q: DuelingNetwork, bank: Frames) -> Floats:
 
     def values(pictures: torch.Tensor) -> torch.Tensor:
         frames = pictures.expand(-1, q.config.frames, -1, -1)
-        state: torch.Tensor = q(frames, torch.zeros(len(frames), q.config.actions * q.config.outputs)).state
+        state: torch.Tensor = q.both_sides(frames, torch.zeros(len(frames), q.config.actions * q.config.outputs)).state
         return state
 
     return frame_outputs(values, bank)
@@ -222,5 +225,5 @@ def _greedy(q: DuelingNetwork, bank: Frames, memory: Ints, moves: Floats) -> Int
     with torch.inference_mode():
         for first in range(0, len(memory), BATCH):
             frames = torch.from_numpy(bank[memory[first : first + BATCH]])
-            best.append(q(frames, actions[first : first + BATCH]).q.argmax(dim=1).numpy())
+            best.append(q.both_sides(frames, actions[first : first + BATCH]).q.argmax(dim=1).numpy())
     return np.concatenate(best)

@@ -11,6 +11,8 @@ from us_grid_sim.preprocess import Preprocess
 from us_nav_agent.networks.blocks import Trunk, normalised
 
 MOVES = 4
+MIRRORED = [1, 0, 2, 3, 4]
+"""Action whose effect on a mirrored back is that of up, down, left, right and stop on the back."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,16 @@ class DuelingNetwork(nn.Module):
         advantage = self.advantage(torch.cat([features, actions], dim=1))
         return Values(state + advantage - advantage.mean(dim=1, keepdim=True), state[:, 0])
 
+    def both_sides(self, frames: Tensor, actions: Tensor) -> Values:
+        """Mean of the values on the back and on its mirror image, where up and down change places: that is a back too,
+        and the two err apart.
+        """
+        order = MIRRORED[: self.config.outputs]
+        memory = actions.view(len(frames), self.config.actions, self.config.outputs)[..., order].reshape(actions.shape)
+        said = self(torch.cat([frames, frames.flip(3)]), torch.cat([actions, memory]))
+        q, mirrored_q = said.q.chunk(2)
+        return Values((q + mirrored_q[:, order]) / 2.0, said.state.view(2, -1).mean(dim=0))
+
 
 class StopClassifier(nn.Module):
     """Whether a frame shows the target: the same trunk on the current frame, one logit.
@@ -103,3 +115,8 @@ class StopClassifier(nn.Module):
         """Logits (n,) of frames uint8 (n, 1, h, w), calibrated."""
         logits: Tensor = self.head(self.trunk(normalised(frames)))
         return self.scale * logits[:, 0] + self.offset
+
+    def both_sides(self, frames: Tensor) -> Tensor:
+        """Mean of the logits (n,) of the frames and of their mirror images."""
+        logits: Tensor = self(torch.cat([frames, frames.flip(3)]))
+        return logits.view(2, -1).mean(dim=0)

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_MIRRORED = torch.tensor([1, 0, 2, 3, 4])
-"""Action whose effect on a mirrored back is that of up, down, left, right and stop on the back."""
-
+from us_nav_agent.networks.dueling import MIRRORED
 
 _CLUTTER_SIZE = 1024
 """Edge of the picture of all clutter; pictures of up to half of it are cut out."""
@@ -132,8 +130,7 @@ def _clutter(record: Augmentation, height: int, width: int) -> Tensor:
 def mirror_moves(values: Tensor, mirror: Tensor) -> Tensor:
     """Values (n, k, actions) or (n, actions) per action with up and down swapped where ``mirror``; a stop is a stop."""
     where = mirror.view(-1, *[1] * (values.dim() - 1))
-    order = _MIRRORED[: values.shape[-1]].to(values.device)
-    return torch.where(where, values[..., order], values)
+    return torch.where(where, values[..., MIRRORED[: values.shape[-1]]], values)
 
 
 def augment_actions(memory: Tensor, record: Augmentation, actions: int) -> Tensor:

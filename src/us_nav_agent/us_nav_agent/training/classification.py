@@ -101,7 +101,7 @@ class _Learner:
         pictures = augment_frames(torch.from_numpy(frames).unsqueeze(1), record).to(device())
         wanted = mirror_moves(torch.from_numpy(labels), record.mirror).to(device())
         self.network.train()
-        with torch.autocast(device(), dtype=torch.bfloat16, enabled=computes_in_bfloat16()):
+        with torch.autocast(device(), dtype=torch.bfloat16, enabled=computes_in_bfloat16(device())):
             logits = self.network(pictures)
         loss = functional.cross_entropy(logits.float(), wanted)
         self.optimizer.zero_grad()

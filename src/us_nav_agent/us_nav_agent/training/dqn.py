@@ -74,7 +74,7 @@ class ReferenceQNetwork(BasePolicy):  # type: ignore[misc]
 
     def forward(self, obs: PyTorchObs) -> Tensor:
         """Q-values (n, actions)."""
-        q: Tensor = self.network(self.frames(obs), self.moves(obs)).q
+        q: Tensor = self.network.both_sides(self.frames(obs), self.moves(obs)).q
         return q
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = True) -> Tensor:

@@ -98,7 +98,7 @@ class _Learner:
         pictures = augment_frames(torch.from_numpy(frames).unsqueeze(1), record).to(device())
         wanted = augment_labels(torch.from_numpy(labels), record, self.network.config.targets).to(device())
         self.network.train()
-        with torch.autocast(device(), dtype=torch.bfloat16, enabled=computes_in_bfloat16()):
+        with torch.autocast(device(), dtype=torch.bfloat16, enabled=computes_in_bfloat16(device())):
             said = self.network(pictures.contiguous(memory_format=torch.channels_last))
         loss = location_loss(Location(*(part.float() for part in said)), wanted)
         self.optimizer.zero_grad()

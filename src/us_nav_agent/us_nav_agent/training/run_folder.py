@@ -88,10 +88,10 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def computes_in_bfloat16() -> bool:
-    """Whether the machine multiplies in bfloat16; a processor without AVX-512 emulates it, nine times slower than
-    float32.
+def computes_in_bfloat16(where: str) -> bool:
+    """Whether the machine multiplies in bfloat16 on the device ``where``; a processor without AVX-512 emulates it, nine
+    times slower than float32.
     """
-    if device() == "cuda":
+    if where == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.backends.cpu.get_cpu_capability().startswith("AVX512")

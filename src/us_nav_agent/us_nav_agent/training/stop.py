@@ -16,6 +16,7 @@ from us_nav_agent.networks.dueling import NetworkConfig, StopClassifier
 from us_nav_agent.training.augment import augment_frames, sample_augmentation
 from us_nav_agent.training.calibration import platt_scaling
 from us_nav_agent.training.experiment import StopSettings
+from us_nav_agent.training.run_folder import computes_in_bfloat16, device
 
 Frames = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.bool_]
@@ -59,7 +60,8 @@ class _Learner:
     def __init__(self, config: NetworkConfig, settings: StopSettings, seed: int, batches: int) -> None:
         torch.manual_seed(seed)
         self.rng, self.generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-        self.network = StopClassifier(config)
+        self.network = StopClassifier(config).to(device())
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # with bfloat16 a third faster
         self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.learning_rate, weight_decay=1e-2)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, settings.learning_rate, total_steps=settings.epochs * batches
@@ -68,9 +70,12 @@ class _Learner:
 
     def update(self, frames: Frames, labels: Labels) -> None:
         """One step on a batch, augmented."""
-        pictures = torch.from_numpy(frames).unsqueeze(1)
-        logits = self.network(augment_frames(pictures, sample_augmentation(len(labels), self.generator, wide=True)))
-        loss = functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels).float())
+        record = sample_augmentation(len(labels), self.generator, wide=True)
+        pictures = augment_frames(torch.from_numpy(frames).unsqueeze(1), record).to(device())
+        with torch.autocast(device(), dtype=torch.bfloat16, enabled=computes_in_bfloat16(device())):
+            logits = self.network(pictures.contiguous(memory_format=torch.channels_last))
+        wanted = torch.from_numpy(labels).float().to(device())
+        loss = functional.binary_cross_entropy_with_logits(logits.float(), wanted)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -133,8 +138,8 @@ def train_stop(
         if state:
             learner.save(state)
     check_frames, check_labels = labelled_frames(validation)
-    network = learner.network.eval()
-    scale, offset = platt_scaling(frame_outputs(network, check_frames), check_labels)
+    network = learner.network.cpu().eval()
+    scale, offset = platt_scaling(frame_outputs(network.both_sides, check_frames), check_labels)
     network.scale.fill_(scale)
     network.offset.fill_(offset)
     probabilities = stop_probabilities(network, check_frames)
