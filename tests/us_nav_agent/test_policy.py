@@ -128,6 +128,17 @@ def test_what_a_frame_says_by_itself_may_be_asked_before(tiny_model: Path, walk:
         assert as_text([again(*seen) for seen in zip(frames, said, strict=True)]) == as_text(list(map(run, frames)))
 
 
+def test_a_frame_and_its_mirror_image_show_the_target_alike(tiny_networks: Networks) -> None:
+    decider = MsDqnDecider(*tiny_networks, 0.9)
+    bank = np.random.default_rng(0).integers(0, 256, (4, 32, 32), dtype=np.uint8)
+    mirrored = np.ascontiguousarray(bank[:, :, ::-1])
+    one_by_one = [decider.look(frame) for frame in bank]
+    assert one_by_one == pytest.approx([decider.look(frame) for frame in mirrored], abs=1e-6)
+    assert decider.stop_probabilities(bank) == pytest.approx(decider.stop_probabilities(mirrored), abs=1e-6)
+    assert decider.stop_probabilities(bank) == pytest.approx(one_by_one, abs=1e-6)
+    assert len(set(np.round(one_by_one, 4))) > 1
+
+
 def test_the_memory_matters(tiny_model: Path, walk: Frames) -> None:
     policy = load_policy(tiny_model)
     alone = policy.act(walk[1])
