@@ -17,6 +17,7 @@ from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.tables import GridTables
 from us_grid_sim.geometry import BINS, Action, Bin, goal_distance
 from us_nav_agent.deciders import DqnDecider, MsDqnDecider
+from us_nav_agent.deciders.base import frame_outputs
 from us_nav_agent.errors import TrainingError
 from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, Values
 from us_nav_agent.policy import load_policy
@@ -398,6 +399,17 @@ def test_the_classifier_learns_the_toy_and_a_broken_off_training_ends_in_the_sam
     assert same_threshold == threshold
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name])
+
+
+def test_what_decides_is_calibrated(toy_grid: MakeGrid, tiny: NetworkConfig) -> None:
+    grid = toy_grid()
+    noise = np.random.default_rng(0).integers(0, 120, grid.frames.shape)
+    hard = replace(grid, frames=np.clip(grid.frames + noise, 0, 255).astype(np.uint8))
+    network, _, _ = train_stop(tiny, StopSettings(1, 64, 1e-3), [grid], [hard], 0)
+    frames, labels = labelled_frames([hard])
+    scale, offset = platt_scaling(frame_outputs(network.both_sides, frames), labels)
+    assert scale == pytest.approx(1.0, abs=0.01)
+    assert offset == pytest.approx(0.0, abs=0.01)
 
 
 # --- calibration --------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from us_nav_agent.networks.dueling import NetworkConfig, StopClassifier
 from us_nav_agent.training.augment import augment_frames, sample_augmentation
 from us_nav_agent.training.calibration import platt_scaling
 from us_nav_agent.training.experiment import StopSettings
-from us_nav_agent.training.run_folder import computes_in_bfloat16, device
+from us_nav_agent.training.run_folder import computes_in_bfloat16, device, save_torch
 
 Frames = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.bool_]
@@ -85,9 +85,7 @@ class _Learner:
         """Write the state whole or not at all."""
         state: dict[str, Any] = {name: getattr(self, name).state_dict() for name in _PARTS}
         state |= {"epochs": self.epochs, "rng": self.rng.bit_generator.state, "generator": self.generator.get_state()}
-        partial = file.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(file)
+        save_torch(file, state)
 
     def restore(self, file: Path) -> None:
         """Take up the state in ``file``."""
@@ -138,7 +136,7 @@ def train_stop(
         if state:
             learner.save(state)
     check_frames, check_labels = labelled_frames(validation)
-    network = learner.network.cpu().eval()
+    network = learner.network.cpu().to(memory_format=torch.contiguous_format).eval()  # as one read from a file
     scale, offset = platt_scaling(frame_outputs(network.both_sides, check_frames), check_labels)
     network.scale.fill_(scale)
     network.offset.fill_(offset)

@@ -74,7 +74,7 @@ class GridVecEnv(VecEnv):  # type: ignore[misc]
         return {name: observation[name] for name in self._parts}
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Close the environments."""
         self.environments.close()
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
