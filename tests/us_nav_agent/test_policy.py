@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.sacrum_nav import SacrumNavEnv
 from us_grid_sim.errors import FrameError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, Action
-from us_nav_agent.deciders.dqn import MsDqnDecider, decide
+from us_nav_agent.deciders.dqn import DqnDecider, MsDqnDecider, decide
 from us_nav_agent.errors import ModelError
-from us_nav_agent.networks.dueling import DuelingNetwork, NetworkConfig, StopClassifier
+from us_nav_agent.networks.dueling import MIRRORED, DuelingNetwork, NetworkConfig, StopClassifier
 from us_nav_agent.policy import (
     Decision,
     check_digest,
@@ -137,6 +138,34 @@ def test_a_frame_and_its_mirror_image_show_the_target_alike(tiny_networks: Netwo
     assert decider.stop_probabilities(bank) == pytest.approx(decider.stop_probabilities(mirrored), abs=1e-6)
     assert decider.stop_probabilities(bank) == pytest.approx(one_by_one, abs=1e-6)
     assert len(set(np.round(one_by_one, 4))) > 1
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_mirrored_back_is_walked_with_up_and_down_exchanged(tiny: NetworkConfig, stops: bool) -> None:
+    """One by one and many at a time, by the agent that stops by a classifier and by the one that has a fifth action."""
+    torch.manual_seed(0)
+    network = DuelingNetwork(replace(tiny, outputs=4 if stops else 5))
+    for weights in network.parameters():
+        weights.data.add_(torch.randn_like(weights) * 0.05)
+    network.advantage[2].bias.data[:2] += 2.0  # a walk up and down, by what the frames show
+    decider = MsDqnDecider(network, StopClassifier(tiny), 1.0) if stops else DqnDecider(network)
+    bank = np.random.default_rng(6).integers(0, 256, (8, 32, 32), dtype=np.uint8)
+    mirrored, order = np.ascontiguousarray(bank[:, :, ::-1]), MIRRORED[: network.config.outputs]
+    here, there = (
+        [run(frame) for frame in frames]
+        for run, frames in zip((decider.begin(), decider.begin()), (bank, mirrored), strict=True)
+    )
+    assert [one.action for one in there] == [MIRRORED[one.action] for one in here]
+    for one, other in zip(here, there, strict=True):
+        assert other.q_values[order] == pytest.approx(one.q_values, abs=1e-6)
+        assert other.state_value == pytest.approx(one.state_value, abs=1e-6)
+    every = np.arange(len(bank))
+    steps, mirrored_steps = (decider.walkers(frames, len(bank)) for frames in (bank, mirrored))
+    for shift in range(3):
+        seen = np.roll(every, shift)
+        assert mirrored_steps(every, seen).tolist() == [MIRRORED[action] for action in steps(every, seen)]
+    assert decider.state_values(mirrored) == pytest.approx(decider.state_values(bank), abs=1e-6)
+    assert {one.action for one in here} == {Action.UP, Action.DOWN}
 
 
 def test_the_memory_matters(tiny_model: Path, walk: Frames) -> None:
