@@ -192,7 +192,10 @@ def _described(path: Path, metadata: Mapping[str, str]) -> Decider:
     """The decider that a model file describes, with weights still to be loaded."""
     kind = metadata.get("kind")
     if kind not in DECIDERS:
-        raise ModelError(f"{path}: holds {kind!r}; expected a model of kind {' or '.join(map(repr, DECIDERS))}")
+        raise ModelError(
+            f"{path}: holds {kind!r}; expected a model of kind {' or '.join(map(repr, DECIDERS))} "
+            "(usnav train makes one; one of another version has to be trained anew)"
+        )
     try:
         build = DECIDERS[kind].builder(json.loads(metadata["config"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
