@@ -136,7 +136,8 @@ def train_stop(
         if state:
             learner.save(state)
     check_frames, check_labels = labelled_frames(validation)
-    network = learner.network.cpu().to(memory_format=torch.contiguous_format).eval()  # as one read from a file
+    network = learner.network.cpu().eval()
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # as one read from a file
     scale, offset = platt_scaling(frame_outputs(network.both_sides, check_frames), check_labels)
     network.scale.fill_(scale)
     network.offset.fill_(offset)
