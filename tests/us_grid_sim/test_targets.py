@@ -28,7 +28,7 @@ def truth(*parts: tuple[int, Structure, float], offset: float = 0.0) -> FrameTru
     """A frame of scan lines in runs of (lines, first bone, its depth [m]), ``offset`` [m] from the midline."""
     structure = np.concatenate([np.full(count, bone, dtype=np.int64) for count, bone, _ in parts])
     depth = np.concatenate([np.full(count, depth if bone else np.nan) for count, bone, depth in parts])
-    return FrameTruth(structure, depth, offset, offset)
+    return FrameTruth(structure, depth, offset, offset, level=1.0)
 
 
 def vertebra(
@@ -160,6 +160,28 @@ def test_between_l3_and_l4_nothing_is_shown(subject: Phantom) -> None:
     frame = frame_truth(subject, contact_pose(subject, x, 0.0, 1.0))
     assert frame.shown & {Structure.L3, Structure.L4}
     assert not any(frame.shows(target) for target in Target)
+
+
+@pytest.mark.parametrize(("name", "level"), [("L5", 0.0), ("L4", 1.0), ("L3", 2.0), ("L1", 4.0)])
+def test_the_level_counts_spinous_processes_from_l5_up(subject: Phantom, name: str, level: float) -> None:
+    frame = frame_truth(subject, contact_pose(subject, over(subject, name, -11.5), 0.0, 1.0))
+    assert frame.level == pytest.approx(level, abs=0.15)
+
+
+def test_the_level_grows_evenly_between_two_processes_and_beyond_the_last() -> None:
+    spine = lay_out(sample_subject(3, 1))
+    ends = {one.name: float(one.place(*one.spinous_end)[0]) for one in spine.vertebrae}
+    l5, l4, t11 = ends["L5"], ends["L4"], ends["T11"]
+    assert spine.level(0.75 * l5 + 0.25 * l4) == pytest.approx(0.25)
+    assert spine.level(l5 - 2 * (l4 - l5)) == pytest.approx(-2.0)
+    assert spine.level(t11 + 0.5 * (t11 - ends["T12"])) == pytest.approx(6.5)
+
+
+def test_the_level_is_told_where_the_leaning_plane_meets_bone(subject: Phantom) -> None:
+    """A plane that leans cranially by 0.2 cuts the process some 5 mm, a fifth of a level, further up."""
+    x = over(subject, "L3", -11.5)
+    upright, leaning = (frame_truth(subject, contact_pose(subject, x, 0.0, 1.0, pitch=pitch)) for pitch in (0.0, 0.2))
+    assert 0.05 < abs(leaning.level - upright.level) < 0.5
 
 
 def test_left_and_right_are_the_patients(subject: Phantom) -> None:

@@ -37,7 +37,7 @@ from us_grid_sim.dataset.layout import (
 from us_grid_sim.dataset.targets import Targets, format_targets, require_same_sacrum, targets_file
 from us_grid_sim.errors import DatasetError, UsGridSimError
 from us_grid_sim.geometry import BINS, COLUMN_PITCH, COLUMNS, FRAMES_PER_BIN, ROWS, Bin
-from us_grid_sim.phantom.goal import frame_truth, goal_bins
+from us_grid_sim.phantom.goal import FrameTruth, frame_truth, goal_bins
 from us_grid_sim.phantom.record import SubjectRecord, sample_subject
 from us_grid_sim.phantom.subject import Phantom, build_phantom, contact_pose
 from us_grid_sim.phantom.target import Target
@@ -193,8 +193,16 @@ def find_targets(phantom: Phantom, frames_per_sweep: int, bins: npt.NDArray[np.i
 
     Their poses are replayed from the record.
     """
+    return goal_bins(nearest_truths(phantom, frames_per_sweep, bins))
+
+
+def nearest_truths(phantom: Phantom, frames_per_sweep: int, bins: npt.NDArray[np.int32]) -> list[FrameTruth]:
+    """What the nearest frame of each of ``bins`` (11, 15, 5) of the subject's sweeps shows, by the bin's state.
+
+    Their poses are replayed from the record.
+    """
     held = nearest_sweep(phantom.record, frames_per_sweep, bins)
-    return goal_bins([frame_truth(phantom, sweep_pose(phantom, held, state)) for state in range(BINS)])
+    return [frame_truth(phantom, sweep_pose(phantom, held, state)) for state in range(BINS)]
 
 
 def write_targets(root: Path, record: SubjectRecord, frames_per_sweep: int) -> None:

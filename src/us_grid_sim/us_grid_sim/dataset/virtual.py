@@ -12,13 +12,14 @@ from us_grid_sim.dataset.synth import (
     SweepRecord,
     find_targets,
     nearest_sweep,
+    nearest_truths,
     sample_sweep,
     sweep_pose,
 )
 from us_grid_sim.dataset.targets import Targets
 from us_grid_sim.geometry import BINS, COLUMNS, FRAMES_PER_BIN, ROWS
 from us_grid_sim.phantom.record import SubjectRecord
-from us_grid_sim.phantom.subject import Phantom
+from us_grid_sim.phantom.subject import Phantom, build_phantom
 from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
 
@@ -32,7 +33,7 @@ def render_subject(record: SubjectRecord, name: str, preprocess: Preprocess) -> 
         UsGridSimError: the probe would stand beyond the subject's back, or nothing of a target is seen.
     """
     renderer = Renderer(record)
-    bins = _swept_bins(record)
+    bins = _swept_bins(record, FRAMES_PER_SWEEP)
     held = nearest_sweep(record, FRAMES_PER_SWEEP, bins)
     poses = np.stack([sweep_pose(renderer.phantom, held, state) for state in range(BINS)])
     targets = find_targets(renderer.phantom, FRAMES_PER_SWEEP, bins)
@@ -45,12 +46,27 @@ def virtual_targets(phantom: Phantom) -> Targets:
     Raises:
         UsGridSimError: nothing of a target is seen.
     """
-    return find_targets(phantom, FRAMES_PER_SWEEP, _swept_bins(phantom.record))
+    return find_targets(phantom, FRAMES_PER_SWEEP, _swept_bins(phantom.record, FRAMES_PER_SWEEP))
 
 
-def _swept_bins(record: SubjectRecord) -> npt.NDArray[np.int32]:
+def virtual_levels(record: SubjectRecord, frames_per_sweep: int) -> npt.NDArray[np.float32]:
+    """Where along the spine the nearest frame of each bin of a subject's data set lies, without its frames; 1 s.
+
+    Args:
+        record: the subject.
+        frames_per_sweep: of its data set.
+
+    Returns:
+        (165, 2) by the bin's state: the vertebral level (``FrameTruth.level``), and how far beside the spine's midline
+        the probe stands, to the right positive [m].
+    """
+    truths = nearest_truths(build_phantom(record), frames_per_sweep, _swept_bins(record, frames_per_sweep))
+    return np.array([(truth.level, truth.midline) for truth in truths], dtype=np.float32)
+
+
+def _swept_bins(record: SubjectRecord, frames_per_sweep: int) -> npt.NDArray[np.int32]:
     """The frames of each bin that the subject's sweeps give."""
-    sweeps = [sample_sweep(record, row, FRAMES_PER_SWEEP) for row in range(ROWS)]
+    sweeps = [sample_sweep(record, row, frames_per_sweep) for row in range(ROWS)]
     return bins_from_positions(np.concatenate([np.stack([sweep.x, sweep.y], axis=1) for sweep in sweeps]))
 
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import torch
 
 from us_grid_sim.errors import UsGridSimError
-from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SIZE, PROBE_WIDTH, Bin
+from us_grid_sim.geometry import DEPTH, FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SIZE, PROBE_WIDTH, Bin
 from us_grid_sim.phantom.plane import Plane, line_positions, sample_depths
 from us_grid_sim.phantom.spine import lay_out
 from us_grid_sim.phantom.subject import Array, Phantom, Structure, anatomical
@@ -71,12 +71,15 @@ class FrameTruth:
         depth: (lines,) of that bone's surface below the transducer [m]; NaN where there is none.
         axis: distance of the probe's middle from the spine's straight axis, to the right positive [m].
         midline: the same from the spine's midline, which bends with the lateral curve [m].
+        level: vertebral level (``SpineLayout.level``) that the middle of the image cuts at the depth of its nearest
+            bone, where there is none halfway down; the plane leans as the skin does.
     """
 
     structure: npt.NDArray[np.int64]
     depth: Array
     axis: float
     midline: float
+    level: float
 
     @property
     def shown(self) -> frozenset[Structure]:
@@ -181,8 +184,10 @@ def frame_truth(phantom: Phantom, pose: Array, lines: int = 96, samples: int = 1
     nearest = phantom.volume.read_nearest_bone(place[0], place[1], place[2])
     structure = torch.where(found, nearest, int(Structure.NONE)).numpy()
     s, t = anatomical(pose[0, 3], pose[1, 3], phantom.record)
-    midline = float(t - lay_out(phantom.record).midline(s))
-    return FrameTruth(structure, torch.where(found, surface, torch.nan).double().numpy(), float(t), midline)
+    spine, depths = lay_out(phantom.record), torch.where(found, surface, torch.nan).double().numpy()
+    down = pose[:3, 3] + (np.nanmin(depths) if found.any() else DEPTH / 2) * pose[:3, 2]
+    cut, _ = anatomical(down[0], down[1], phantom.record)
+    return FrameTruth(structure, depths, float(t), float(t - spine.midline(s)), spine.level(float(cut)))
 
 
 def shows_sacrum(phantom: Phantom, pose: Array) -> bool:

@@ -101,6 +101,11 @@ class Vertebra:
         """Coordinate a of the tip of the spinous process [mm]; negative, it is behind the body."""
         return -(self.size.canal_depth + 5.0 + self.size.spinous_length)
 
+    @property
+    def spinous_end(self) -> tuple[float, float, float]:
+        """(c, r, a) of the middle of the thick end of a spinous process that does not lean [mm]."""
+        return -11.5, 0.0, self.spinous_tip + 4.5
+
 
 @dataclass(frozen=True)
 class SpineLayout:
@@ -120,6 +125,21 @@ class SpineLayout:
     def midline(self, s: Array) -> Array:
         """Coordinate t of the spine's midline at s [m]."""
         return np.asarray(self.curve * np.sin(np.clip(s, 0.0, LUMBAR_LENGTH) / LUMBAR_LENGTH * np.pi))
+
+    def level(self, s: float) -> float:
+        """Vertebral level at s [m]: 0 at the end of the spinous process of L5, 1 at that of L4 and so on.
+
+        Between two processes it grows evenly with s, and beyond the first and the last as beside them.
+        """
+        return float(np.interp(s, *self._processes))
+
+    @cached_property
+    def _processes(self) -> tuple[Array, Array]:
+        """Ends of the spinous processes along s, caudal to cranial, and their levels; with a far one at either side."""
+        s = np.array([vertebra.place(*vertebra.spinous_end)[0] for vertebra in reversed(self.vertebrae)])
+        far, levels = 100, np.arange(len(s))
+        below, above = s[0] - far * (s[1] - s[0]), s[-1] + far * (s[-1] - s[-2])
+        return np.array([below, *s, above]), np.array([-far, *levels, levels[-1] + far])
 
     @cached_property
     def sacrum_length(self) -> float:

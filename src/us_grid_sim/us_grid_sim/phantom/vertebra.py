@@ -111,5 +111,6 @@ def _spinous(point: Point, place: Vertebra, deviation: float, lamina_a: float) -
     lean = r - deviation * part
     middle = (lamina_a + tip) / 2
     plate = box((c + 8.0 + 3.0 * part, lean, a), (0.0, 0.0, middle), (10.0, 3.2, (lamina_a - tip) / 2), 3.0)
-    end = ellipsoid((c + 11.5, lean, a), (0.0, 0.0, tip + 4.5), (11.0, 4.6, 4.5))
+    end_c, _, end_a = place.spinous_end
+    end = ellipsoid((c, lean, a), (end_c, 0.0, end_a), (11.0, 4.6, 4.5))
     return union(plate, end, 2.0)
