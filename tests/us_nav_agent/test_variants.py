@@ -1,11 +1,8 @@
 """Bodies for the training subjects' bones: what they keep, what they take, and that they are rendered once."""
 
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +16,6 @@ from us_grid_sim.geometry import BINS
 from us_grid_sim.phantom.record import sample_subject
 from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
-from us_nav_agent.errors import TrainingError
 from us_nav_agent.policy import one_thread
 from us_nav_agent.training import variants
 from us_nav_agent.training.run_folder import TrainProgress, quiet
@@ -93,20 +89,21 @@ def broken_off(patient_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Variants that are rendered here, the second of which dies."""
     rendered: list[int] = []
 
-    def render_all(jobs: list[variants._Job]) -> Iterator[variants._Job]:
+    def one_by_one(
+        make: Callable[[], Callable[[variants._Job], None]], jobs: list[variants._Job], *where: object
+    ) -> Iterator[tuple[variants._Job, None]]:
         for job in jobs:
             if len(rendered) == 1:
                 rendered.append(-1)
                 raise KeyboardInterrupt
             rendered.append(job.record.uneven_seed)
-            variants._render(job)
-            yield job
+            yield job, make()(job)
 
     def quick(record: object, name: str, preprocess: Preprocess) -> object:
         grid = load_grid(patient_file, preprocess)
         return replace(grid, frames=grid.frames[:BINS])
 
-    monkeypatch.setattr(variants, "_render_all", render_all)
+    monkeypatch.setattr(variants, "work_through", one_by_one)
     monkeypatch.setattr(variants, "render_subject", quick)
     return rendered
 
@@ -118,20 +115,3 @@ def test_what_was_rendered_before_a_break_is_kept(broken_off: list[int], patient
     make_variants([patient_file], 3, other, quiet)
     assert broken_off[1] == -1
     assert len(broken_off) == len(set(broken_off)) == 4
-
-
-class BrokenPool(Executor):
-    """Its processes are ended from outside at the first job."""
-
-    def submit(self, *call: Any, **named: Any) -> "Future[Any]":  # type: ignore[override]
-        future: Future[Any] = Future()
-        future.set_exception(BrokenProcessPool())
-        return future
-
-
-def test_a_process_that_is_ended_from_outside_is_told_with_the_cure(
-    patient_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(variants, "worker_pool", lambda *call: BrokenPool())
-    with pytest.raises(TrainingError, match=r"ended from outside, as where memory is short .* goes on"):
-        make_variants([patient_file], 1, Preprocess(height=10, width=16), quiet)

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from us_nav_agent.errors import UsNavAgentError
-from us_nav_agent.evaluation.workers import work_through
+from us_nav_agent.workers import work_through
 
 # What works is pickled by its name, and a started process cannot import this module: the standard library's can be.
 ADD_TEN = partial(partial, operator.add, 10)
@@ -24,5 +24,5 @@ def test_nothing_is_made_for_no_job() -> None:
 
 
 def test_a_process_that_is_ended_from_outside_is_said_in_one_line() -> None:
-    with pytest.raises(UsNavAgentError, match=r"ended from outside, .* the same command goes on, .* \(0\.7 GB each\)"):
+    with pytest.raises(UsNavAgentError, match=r"ended from outside, .* \(0\.7 GB each; .*; the same command goes on"):
         list(work_through(KILLED, [1, 2], 2, 0.7))

@@ -8,10 +8,7 @@ no subject for: real data sets have no record to render from. No bone of a valid
 
 import hashlib
 import os
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +21,9 @@ from us_grid_sim.geometry import Bin
 from us_grid_sim.phantom.record import SubjectRecord, in_body_of, sample_subject, with_fat
 from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
-from us_grid_sim.processes import worker_pool
 
-from us_nav_agent.errors import TrainingError
 from us_nav_agent.training.run_folder import Report, TrainProgress
+from us_nav_agent.workers import work_through
 
 FAT = 0.004, 0.034
 """Least and largest thickness of skin and fat of a variant [m]: what people have, and some more."""
@@ -35,6 +31,8 @@ _THINNER = 0.003
 """Fat [m] that is taken off a variant in which a target cannot be seen, until it can."""
 _VERSION = 1
 """Raise it when the same record is rendered to other frames."""
+_MEMORY = 1.0
+"""What a process takes that renders [GB]."""
 
 
 def sample_variant(record: SubjectRecord, number: int) -> SubjectRecord:
@@ -67,15 +65,16 @@ def make_variants(
     Raises:
         DatasetError: a subject is no virtual one.
         UsGridSimError: a variant cannot be scanned.
-        TrainingError: a process was ended from outside.
+        UsNavAgentError: a process was ended from outside.
     """
     if not count:  # real subjects have no record to read
         return []
     jobs = [job for file in patient_files for job in _jobs(file, count, preprocess)]
     due = [job for job in jobs if not job.file.exists()]
     progress(TrainProgress("variants", len(jobs) - len(due), len(jobs)))
-    for done, _ in enumerate(_render_all(due), start=len(jobs) - len(due) + 1):
-        progress(TrainProgress("variants", done, len(jobs)))
+    with keeping_memory():
+        for done, _ in enumerate(work_through(_worker, due, None, _MEMORY), start=len(jobs) - len(due) + 1):
+            progress(TrainProgress("variants", done, len(jobs)))
     return [_read(job) for job in jobs]
 
 
@@ -90,29 +89,8 @@ def _jobs(patient_file: Path, count: int, preprocess: Preprocess) -> list[_Job]:
     return jobs
 
 
-def _render_all(jobs: Sequence[_Job]) -> Iterator[_Job]:
-    """Render the jobs in processes, one a core; at an error or Ctrl-C what is not yet begun is dropped."""
-    if not jobs:
-        return
-    workers = min(len(os.sched_getaffinity(0)), len(jobs))
-    with keeping_memory(), worker_pool(workers, _start_worker) as pool:
-        futures = {pool.submit(_render, job): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-        except BrokenProcessPool:
-            raise TrainingError(
-                "a process that rendered variants was ended from outside, as where memory is short (1 GB each); "
-                "the same command goes on with those that lack"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Ctrl-C ends the process at once and without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _worker() -> Callable[[_Job], None]:
+    return _render
 
 
 def _render(job: _Job) -> None:

@@ -15,8 +15,8 @@ from us_nav_agent.evaluation.robustness.conditions import CURVES, Curve, sample_
 from us_nav_agent.evaluation.robustness.measure import METRICS, Bench, Measurement
 from us_nav_agent.evaluation.robustness.result import MeasuredCurve, RobustnessResult
 from us_nav_agent.evaluation.robustness.scan import load_patient
-from us_nav_agent.evaluation.workers import work_through
 from us_nav_agent.policy import load_policy
+from us_nav_agent.workers import work_through
 
 FINISHED = "finished.json"
 """Name of the file with what is finished, in the output folder."""

@@ -1,6 +1,6 @@
 """Long work in processes: each makes what measures once, and every result is handed on as it comes."""
 
-import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
@@ -31,7 +31,7 @@ def work_through(
     Raises:
         UsNavAgentError: a process was ended from outside.
     """
-    count = min(workers or multiprocessing.cpu_count(), len(jobs))
+    count = min(workers or len(os.sched_getaffinity(0)), len(jobs))
     if count > 1:
         yield from _in_processes(make, jobs, count, memory)
     elif jobs:
@@ -50,8 +50,8 @@ def _in_processes(
                 yield futures[future], future.result()
         except BrokenProcessPool:
             raise UsNavAgentError(
-                "a process was ended from outside, as where memory is short; the same command goes on, with fewer "
-                f"--workers it needs less ({memory:g} GB each)"
+                f"one of {count} processes was ended from outside, as where memory is short ({memory:g} GB each; fewer "
+                "--workers need less, where a command has them); the same command goes on"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
