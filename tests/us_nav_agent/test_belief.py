@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from us_grid_sim.envs.rules import Rewards
 from us_grid_sim.geometry import BINS, Action, Bin, goal_distance
-from us_nav_agent.belief import FORGETTING, FRAME_TRUST, GAMMA, Belief, Grids, Offsets, agreed
+from us_nav_agent.belief import FORGETTING, FRAME_TRUST, GAMMA, Belief, Grids, Offsets, agreed, falling
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS
 from us_nav_agent.training.offsets import known_grids, offsets_to
 
@@ -182,3 +182,17 @@ def test_what_one_opinion_rules_out_the_other_alone_cannot_hold() -> None:
     one.rows[:], other.rows[:] = 0.0, 0.0
     one.rows[0, [3, 4]], other.rows[0, 4] = (0.9, 0.1), 1.0
     assert agreed(one, other).rows[0, 4] > 0.9
+
+
+# --- when to be content with less ---------------------------------------------------------------------------------
+
+
+def test_a_threshold_stays_for_twelve_decisions_and_falls_to_its_last_at_the_twentieth() -> None:
+    along = falling(0.9, 0.2, np.arange(40))
+    assert along[:13].tolist() == [0.9] * 13
+    np.testing.assert_allclose(np.diff(along[12:20]), -0.1, atol=1e-12)
+    np.testing.assert_allclose(along[19:], 0.2)
+
+
+def test_a_threshold_whose_first_and_last_are_alike_never_falls() -> None:
+    assert set(falling(0.7, 0.7, np.arange(40)).tolist()) == {0.7}

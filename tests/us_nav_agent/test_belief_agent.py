@@ -18,7 +18,19 @@ from us_nav_agent.deciders.whereabouts import look
 from us_nav_agent.errors import ModelError
 from us_nav_agent.evaluation import evaluate_seeds
 from us_nav_agent.familiarity import Familiarity
-from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
+from us_nav_agent.networks.locator import (
+    ASIDE_PITCH,
+    ASIDES,
+    COLUMN_OFFSETS,
+    FARTHEST_ASIDE,
+    LEVEL_PARTS,
+    LEVELS,
+    LOWEST_LEVEL,
+    ROW_OFFSETS,
+    Location,
+    Locator,
+    LocatorConfig,
+)
 from us_nav_agent.networks.tracker import TrackerConfig
 from us_nav_agent.policy import load_policy, one_thread, save_policy
 from us_nav_agent.rollout import MAX_ACTIONS, run_all
@@ -26,14 +38,24 @@ from us_nav_agent.training import localisation
 from us_nav_agent.training.augment import Augmentation, sample_augmentation
 from us_nav_agent.training.experiment import BeliefExperiment, LocatorSettings, TrackerSettings
 from us_nav_agent.training.knowledge import count_grids, learn_stops
-from us_nav_agent.training.localisation import augment_labels, location_loss, mirrored_targets, train_locators
+from us_nav_agent.training.localisation import (
+    augment_labels,
+    augment_places,
+    location_loss,
+    mirrored_targets,
+    phase_loss,
+    train_locators,
+)
 from us_nav_agent.training.offsets import labels_of, offsets_to
 from us_nav_agent.training.run_folder import TrainProgress, quiet
 from us_nav_agent.training.tracking import Ground, make_ground, train_tracker
 
+from tests.us_nav_agent.support_spine import toy_levels
+
 MakeGrid = Callable[..., PreprocessedGrid]
 TARGETS = ("sacrum", "sacroiliac_left", "sacroiliac_right")
 SHAPE, TRACKING = TrackerConfig(24, 0.0), TrackerSettings(200, 32, 5e-3)
+PLACES = np.stack([toy_levels(Bin(5, 4)), toy_levels(Bin(6, 5))])
 CONFIG = LocatorConfig(32, 32, (0, 0, FRAME_WIDTH, FRAME_HEIGHT), (8, 8, 16, 16), 32, 0.0, 2, TARGETS)
 
 
@@ -97,26 +119,66 @@ def test_on_a_mirrored_back_the_joints_change_places(backs: list[PreprocessedGri
     assert mirrored_targets(TARGETS) == [0, 2, 1]
 
 
+def test_the_mirrored_back_is_as_far_on_the_other_side_of_the_midline() -> None:
+    places, record = torch.tensor([[1.3, 0.02], [-0.5, -0.04]]), Augmentation.none(2)
+    assert torch.equal(augment_places(places, record), places)
+    record.mirror[1] = True
+    assert augment_places(places, record).tolist() == [pytest.approx([1.3, 0.02]), pytest.approx([-0.5, 0.04])]
+
+
 def test_the_loss_is_least_for_the_true_answer() -> None:
-    labels = torch.tensor([[[10, 14, 1], [3, 20, 0], [12, 0, 0]]])
+    labels, places = torch.tensor([[[10, 14, 1], [3, 20, 0], [12, 0, 0]]]), torch.tensor([[1.3, 0.004]])
     rows, columns = torch.zeros(1, 3, ROW_OFFSETS), torch.zeros(1, 3, COLUMN_OFFSETS)
     for target, (row, column, _) in enumerate(labels[0].tolist()):
         rows[0, target, row], columns[0, target, column] = 4.0, 4.0
-    shown = torch.tensor([[4.0, -4.0, -4.0]])
-    said = Locator(CONFIG).eval()(torch.zeros(1, 1, 32, 32, dtype=torch.uint8))
-    right = location_loss(said._replace(rows=rows, columns=columns, shown=shown), labels)
-    for wrong in (
-        said._replace(rows=rows.flip(2), columns=columns, shown=shown),
-        said._replace(rows=rows, columns=columns.flip(2), shown=shown),
-        said._replace(rows=rows, columns=columns, shown=-shown),
-    ):
-        assert location_loss(wrong, labels) > right + 0.5
+    levels, asides = torch.zeros(1, LEVELS), torch.zeros(1, ASIDES)
+    levels[0, int((1.3 - LOWEST_LEVEL) * LEVEL_PARTS)] = 4.0
+    asides[0, int((0.004 + FARTHEST_ASIDE) / ASIDE_PITCH)] = 4.0
+    right = Location(rows, columns, torch.tensor([[4.0, -4.0, -4.0]]), levels, asides)
+    least = location_loss(right, labels, places)
+    wrong = {
+        "rows": rows.flip(2),
+        "columns": columns.flip(2),
+        "shown": -right.shown,
+        "levels": levels.roll(LEVEL_PARTS),
+        "asides": asides.flip(1),
+    }
+    for name, part in wrong.items():
+        assert location_loss(right._replace(**{name: part}), labels, places) > least + 0.4, name
+
+
+def test_frames_whose_level_is_not_known_teach_none() -> None:
+    said = Location(
+        torch.randn(2, 3, ROW_OFFSETS),
+        torch.randn(2, 3, COLUMN_OFFSETS),
+        torch.randn(2, 3),
+        torch.randn(2, LEVELS, requires_grad=True),
+        torch.randn(2, ASIDES, requires_grad=True),
+    )
+    labels, unknown = torch.zeros(2, 3, 3, dtype=torch.int64), [torch.nan, torch.nan]
+    location_loss(said, labels, torch.tensor([[1.3, 0.004], unknown])).backward()  # type: ignore[no-untyped-call]
+    for part in (said.levels, said.asides):
+        assert part.grad is not None
+        assert part.grad[0].abs().sum() > 0
+        assert part.grad[1].abs().sum() == 0
+    assert location_loss(said, labels, torch.tensor([unknown, unknown])).isfinite()
+
+
+def test_over_the_spine_the_place_between_two_processes_counts_beside_the_level() -> None:
+    def lost(said: float, level: float, aside: float) -> float:
+        logits = torch.zeros(1, LEVELS)
+        logits[0, int((said - LOWEST_LEVEL) * LEVEL_PARTS)] = 8.0
+        return float(phase_loss(logits, torch.tensor([[level, aside]])))
+
+    assert lost(3.3, 1.3, 0.0) == pytest.approx(lost(1.3, 1.3, 0.0))
+    assert lost(1.8, 1.3, 0.0) > lost(1.3, 1.3, 0.0) + 0.5
+    assert lost(1.8, 1.3, 0.03) == lost(-2.0, -2.5, 0.0) == 0.0, "beside the spine and on the sacrum there are none"
 
 
 def make_toy_ground(locators: list[Locator], backs: list[PreprocessedGrid]) -> Ground:
-    knowledge = count_grids(backs, TARGETS)
+    knowledge = count_grids(backs, PLACES, TARGETS)
     sights = look([one.eval() for one in locators], np.concatenate([grid.frames for grid in backs]))
-    return make_ground(backs, sights, TARGETS, [knowledge.grids(number) for number in range(len(TARGETS))])
+    return make_ground(backs, sights, TARGETS, [knowledge.known(number) for number in range(len(TARGETS))])
 
 
 # --- training -----------------------------------------------------------------------------------------------------
@@ -130,7 +192,7 @@ def test_a_training_that_was_broken_off_ends_in_the_same_weights(
     backs: list[PreprocessedGrid], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("us_nav_agent.training.localisation._SAVE_EVERY", 7)
-    whole = train_locators(settings(5), backs, 0, tmp_path / "whole", quiet)
+    whole = train_locators(settings(5), backs, PLACES, 0, tmp_path / "whole", quiet)
 
     deaths = [("locator 0", 10), ("locator 1", 20)]
 
@@ -141,13 +203,13 @@ def test_a_training_that_was_broken_off_ends_in_the_same_weights(
 
     for _ in range(2):
         with pytest.raises(SystemExit):
-            train_locators(settings(5), backs, 0, tmp_path / "broken", kill)
-    assert weights(train_locators(settings(5), backs, 0, tmp_path / "broken", quiet)) == weights(whole)
+            train_locators(settings(5), backs, PLACES, 0, tmp_path / "broken", kill)
+    assert weights(train_locators(settings(5), backs, PLACES, 0, tmp_path / "broken", quiet)) == weights(whole)
 
 
 def test_members_and_seeds_differ(backs: list[PreprocessedGrid], tmp_path: Path) -> None:
-    first = train_locators(settings(5), backs, 0, tmp_path / "0", quiet)
-    other = train_locators(settings(5), backs, 1, tmp_path / "1", quiet)
+    first = train_locators(settings(5), backs, PLACES, 0, tmp_path / "0", quiet)
+    other = train_locators(settings(5), backs, PLACES, 1, tmp_path / "1", quiet)
     assert len({weights([one])[0] for one in (*first, *other)}) == 4
 
 
@@ -155,7 +217,9 @@ def test_the_matrices_of_a_finished_member_are_those_that_the_model_file_can_hol
     backs: list[PreprocessedGrid], tmp_path: Path
 ) -> None:
     matrices = [
-        part for part in train_locators(settings(2), backs, 0, tmp_path, quiet)[0].parameters() if part.dim() > 1
+        part
+        for part in train_locators(settings(2), backs, PLACES, 0, tmp_path, quiet)[0].parameters()
+        if part.dim() > 1
     ]
     assert matrices
     assert all(torch.equal(part, part.half().float()) for part in matrices)
@@ -169,6 +233,7 @@ def test_a_whole_run_goes_on_where_it_was_broken_off_and_never_asks_for_test_sub
     by_split = {"train": [tmp_path / "A.txt"], "validation": [tmp_path / "B.txt", tmp_path / "C.txt"]}
     monkeypatch.setattr(run, "subjects_of", lambda data, split: by_split[split])
     monkeypatch.setattr(run, "load_grid", lambda file, preprocess: backs[file.stem == "B"])
+    monkeypatch.setattr(run, "bodies_levels", lambda files, variants, progress: PLACES[: len(files)])
     monkeypatch.setattr("us_nav_agent.training.tracking._SAVE_EVERY", 7)
     monkeypatch.setattr(BeliefExperiment, "tracker_network", SHAPE)
     experiment = replace(settings(3), tracker=TrackerSettings(20, 16, 5e-3))
@@ -188,6 +253,20 @@ def test_a_whole_run_goes_on_where_it_was_broken_off_and_never_asks_for_test_sub
     assert load_policy(tmp_path / "broken" / "model.safetensors").targets == TARGETS
 
 
+def test_an_agent_is_trained_on_people_whose_levels_are_not_known(
+    backs: list[PreprocessedGrid], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = importlib.import_module("us_nav_agent.training.train")
+    files = {"train": [tmp_path / "Patient_files" / "A.txt"], "validation": [tmp_path / "Patient_files" / "B.txt"]}
+    monkeypatch.setattr(run, "subjects_of", lambda data, split: files[split])
+    monkeypatch.setattr(run, "load_grid", lambda file, preprocess: backs[file.stem == "B"])
+    monkeypatch.setattr(BeliefExperiment, "tracker_network", SHAPE)
+    experiment = replace(settings(3), variants=0, tracker=TrackerSettings(5, 16, 5e-3))
+    decider = load_policy(run.train(experiment, tmp_path, 0, tmp_path / "out")).decider
+    assert isinstance(decider, BeliefDecider)
+    assert decider.knowledge.known(0).spines is None
+
+
 @pytest.fixture(scope="module")
 def trained(backs: list[PreprocessedGrid], tmp_path_factory: pytest.TempPathFactory) -> BeliefDecider:
     """An agent that has learnt the toy."""
@@ -198,9 +277,9 @@ def trained(backs: list[PreprocessedGrid], tmp_path_factory: pytest.TempPathFact
         )
         patch.setattr(BeliefExperiment, "network", replace(CONFIG, members=1))
         folder = tmp_path_factory.mktemp("run")
-        locators = train_locators(settings(60, members=1), backs, 0, folder, quiet)
+        locators = train_locators(settings(60, members=1), backs, PLACES, 0, folder, quiet)
         known = np.concatenate([grid.frames for grid in backs])
-        ground, knowledge = make_toy_ground(locators, backs), count_grids(backs, TARGETS)
+        ground, knowledge = make_toy_ground(locators, backs), count_grids(backs, PLACES, TARGETS)
         tracker = train_tracker(SHAPE, TRACKING, ground, 0, folder, quiet)
         learn_stops(knowledge, tracker, ground.sights, backs, TARGETS)
         return BeliefDecider(locators, tracker, knowledge, Familiarity.learnt(known, known))
@@ -311,7 +390,7 @@ def test_a_target_that_it_does_not_find_is_told_from_those_that_it_does(trained:
 
 
 def test_knowledge_of_other_targets_than_the_file_names_is_refused(trained: BeliefDecider, tmp_path: Path) -> None:
-    odd = BeliefDecider(trained.locators, trained.tracker, Knowledge(2), Familiarity())
+    odd = BeliefDecider(trained.locators, trained.tracker, Knowledge(TARGETS[:2]), Familiarity())
     with pytest.raises(ModelError, match="weights do not fit the networks it names"):
         load_policy(save_policy(tmp_path / "odd.safetensors", odd))
 

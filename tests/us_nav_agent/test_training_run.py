@@ -16,6 +16,7 @@ from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.tables import GridTables
 from us_grid_sim.geometry import BINS, Action, Bin, goal_distance
+from us_nav_agent.belief import falling
 from us_nav_agent.deciders import DqnDecider, MsDqnDecider
 from us_nav_agent.deciders.base import frame_outputs
 from us_nav_agent.errors import TrainingError
@@ -25,6 +26,7 @@ from us_nav_agent.rollout import Runs, run_all
 from us_nav_agent.training import TrainProgress, load_experiment, q_learning, train
 from us_nav_agent.training.calibration import (
     cautious_threshold,
+    falling_threshold,
     platt_scaling,
     stop_threshold,
     worth_of_stops,
@@ -483,6 +485,27 @@ def test_of_one_subject_alone_the_threshold_is_the_best_one_and_the_highest_of_e
     probabilities = np.tile([0.2, 0.6, 0.9], (4, 1))
     worth = np.tile([0.0, 1.0, 0.5], (4, 1))
     assert 0.5 < cautious_threshold(probabilities, worth, 1) <= 0.6
+
+
+def test_the_falling_threshold_waits_for_a_better_look_and_takes_what_there_is_at_the_end() -> None:
+    """Half of the runs see something like the goal at once (0.6) and the goal at the sixth look (0.9); the other half
+    sees the goal at the nineteenth look, and plainly never (0.35), where nothing else is left to be mistaken for it.
+    """
+    probabilities, worth = np.zeros((40, 20)), np.zeros((40, 20))
+    probabilities[:20, 0], probabilities[:20, 5], worth[:20, 5] = 0.6, 0.9, 1.0
+    probabilities[20:, 18], worth[20:, 18] = 0.35, 0.5
+    first, last = falling_threshold(probabilities, worth)
+    assert 0.6 < first <= 0.9
+    assert falling(first, last, np.array([18]))[0] <= 0.35
+
+
+def test_the_falling_threshold_prefers_the_goal_to_a_short_way() -> None:
+    """Stopping at once is right in 8 of 10 runs; at the sixth look in all of them, at half the worth."""
+    probabilities, worth = np.zeros((10, 20)), np.zeros((10, 20))
+    probabilities[:, 0], worth[:8, 0] = 0.6, 1.0
+    probabilities[:, 5], worth[:, 5] = 0.9, 0.5
+    assert falling_threshold(probabilities, worth)[0] > 0.6
+    assert 0.5 < cautious_threshold(probabilities, worth, 1) < 0.6
 
 
 # --- the agents whose stop is an action ---------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from us_grid_sim.dataset import virtual
 from us_grid_sim.dataset.grid import load_grid
-from us_grid_sim.dataset.synth import synthesize
+from us_grid_sim.dataset.synth import FRAMES_PER_SWEEP, read_record, synthesize
 from us_grid_sim.dataset.targets import read_targets
-from us_grid_sim.dataset.virtual import render_subject
+from us_grid_sim.dataset.virtual import render_subject, virtual_levels
 from us_grid_sim.errors import UsGridSimError
 from us_grid_sim.geometry import BINS
 from us_grid_sim.phantom.record import sample_subject
@@ -18,6 +18,7 @@ from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
 from us_nav_agent.policy import one_thread
 from us_nav_agent.training import variants
+from us_nav_agent.training.levels import bodies_levels
 from us_nav_agent.training.run_folder import TrainProgress, quiet
 from us_nav_agent.training.variants import FAT, make_variants, sample_variant
 
@@ -115,3 +116,26 @@ def test_what_was_rendered_before_a_break_is_kept(broken_off: list[int], patient
     make_variants([patient_file], 3, other, quiet)
     assert broken_off[1] == -1
     assert len(broken_off) == len(set(broken_off)) == 4
+
+
+# --- levels -------------------------------------------------------------------------------------------------------
+
+
+def test_levels_of_a_subject_come_before_those_of_its_variants_and_are_told_once(patient_file: Path) -> None:
+    seen: list[TrainProgress] = []
+    first = bodies_levels([patient_file], 2, seen.append)
+    assert first.shape == (3, BINS, 2)
+    assert [(one.done, one.total) for one in seen] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    record, frames = read_record(patient_file.parent.parent, patient_file.stem)
+    assert np.array_equal(first[0], virtual_levels(record, frames))
+    assert np.array_equal(first[2], virtual_levels(sample_variant(record, 1), FRAMES_PER_SWEEP))
+    seen.clear()
+    assert np.array_equal(bodies_levels([patient_file], 2, seen.append), first)
+    assert [(one.done, one.total) for one in seen] == [(3, 3)]
+
+
+def test_the_levels_of_people_are_not_known(patient_file: Path) -> None:
+    someone = patient_file.with_stem("Someone")
+    levels = bodies_levels([someone, patient_file], 0, quiet)
+    assert np.isnan(levels[0]).all()
+    assert np.isfinite(levels[1]).all()

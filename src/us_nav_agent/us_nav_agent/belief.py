@@ -2,9 +2,9 @@
 
 The state is the offset (rows, columns) of the probe's bin from the target's, rows and columns each on their own. A move
 shifts the filter's belief, but for the part of it where the border of the grid would have held the probe; a frame
-multiplies it with the likelihood that a locator gives. Two opinions of where the probe is, the filter's and a
-tracker's, are weighed alike (their geometric mean). Actions are worth what they would be if the state were known from
-the next step on (QMDP; Littman, Cassandra and Kaelbling 1995).
+multiplies it with the likelihood that a locator gives. All opinions of where the probe is, the filter's, a tracker's
+and of a vertebra that of ``spine``, are weighed alike (their geometric mean). Actions are worth what they would be if
+the state were known from the next step on (QMDP; Littman, Cassandra and Kaelbling 1995).
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,12 @@ FRAME_TRUST = 0.5
 """Exponent of a frame's likelihood: frames of one back err alike, so two of them do not say twice as much as one."""
 FORGETTING = 0.02
 """Share of the prior that is mixed into the belief at each step, so that no error is for ever."""
+_FALLS = 12, 19
+"""From which decision of a run to which it becomes content with less: a run of the evaluation has 20."""
 _NEVER_SURE = 1e-4
-"""Added to each probability before two opinions are multiplied."""
+"""Added to each probability before opinions are multiplied."""
 _HERE = ROW_OFFSETS // 2, COLUMN_OFFSETS // 2
-_STEPS = {Action.UP: (0, -1), Action.DOWN: (0, 1), Action.LEFT: (1, -1), Action.RIGHT: (1, 1)}
+STEPS = {Action.UP: (0, -1), Action.DOWN: (0, 1), Action.LEFT: (1, -1), Action.RIGHT: (1, 1)}
 """Axis of the offset that a move changes, and by how much."""
 
 
@@ -81,13 +83,22 @@ class Offsets:
         return (self.rows[:, :, None] * self.columns[:, None, :]).reshape(len(self.rows), -1)
 
 
-def agreed(one: Offsets, other: Offsets) -> Offsets:
-    """What two opinions have in common: their geometric mean, scaled to a distribution. No doubt of either is final."""
+def agreed(*opinions: Offsets) -> Offsets:
+    """What opinions have in common: their geometric mean, scaled to a distribution. No doubt of any is final."""
     rows, columns = (
-        np.sqrt((a + _NEVER_SURE) * (b + _NEVER_SURE))
-        for a, b in ((one.rows, other.rows), (one.columns, other.columns))
+        np.exp(np.mean([np.log(part + _NEVER_SURE) for part in parts], axis=0))
+        for parts in zip(*((one.rows, one.columns) for one in opinions), strict=True)
     )
     return Offsets(rows / rows.sum(axis=1, keepdims=True), columns / columns.sum(axis=1, keepdims=True))
+
+
+def falling(first: float, last: float, decisions: Ints) -> Doubles:
+    """Probability of the target being shown from which a run stops at these of its decisions, counted from 0.
+
+    It is ``first`` for twelve decisions, falls in a straight line to ``last`` at the twentieth and stays there: with
+    few looks left, a view that is likely the right one is worth taking.
+    """
+    return np.asarray(np.interp(decisions, _FALLS, (first, last)), dtype=np.float64)
 
 
 class Belief:
@@ -104,7 +115,7 @@ class Belief:
 
     def move(self, live: Ints, actions: Ints) -> None:
         """The runs ``live`` (n,) chose the moves ``actions`` (n,)."""
-        for action, (axis, step) in _STEPS.items():
+        for action, (axis, step) in STEPS.items():
             moved = live[actions == action]
             beliefs = (self.rows, self.columns)[axis]
             beliefs[moved] = _shifted(beliefs[moved], step, self._grids.held[axis][int(step > 0)])

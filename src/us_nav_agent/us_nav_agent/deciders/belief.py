@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from us_grid_sim.geometry import Action
 from us_grid_sim.preprocess import Frame8, Preprocess
 
-from us_nav_agent.belief import Doubles, Grids
+from us_nav_agent.belief import Doubles, Grids, falling
 from us_nav_agent.deciders.base import Decider, Decision, Floats, Frames, Ints, Run, Walkers, read_config
-from us_nav_agent.deciders.whereabouts import EVIDENCE, Ensemble, Outlook, Sights, Whereabouts, look
+from us_nav_agent.deciders.whereabouts import EVIDENCE, Ensemble, Known, Outlook, Sights, Whereabouts, look
 from us_nav_agent.familiarity import Familiarity
 from us_nav_agent.networks.glance import Glance
-from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS, Locator, LocatorConfig
+from us_nav_agent.networks.locator import ASIDES, COLUMN_OFFSETS, LEVELS, ROW_OFFSETS, Locator, LocatorConfig
 from us_nav_agent.networks.tracker import Tracker, TrackerConfig
+from us_nav_agent.spine import TARGET_LEVELS, Spines
 
 
 class Knowledge(nn.Module):
@@ -33,26 +34,38 @@ class Knowledge(nn.Module):
     Attributes:
         row_prior, column_prior: (T, 21), (T, 29), of the offsets.
         row_held, column_held: (T, 2, 21), (T, 2, 29), probability that the border holds a move.
-        shown: (T, 5), weights of the evidence (``Outlook``); the sum is the logit of the target being shown.
-        threshold: (T,), probability of the target being shown from which it stops.
+        climb, stretch, held_along, held_beside: of the spines (``Spines``); a stretch of 0 where none were known.
+        shown: (T, 6), weights of the evidence (``Outlook``); the sum is the logit of the target being shown.
+        threshold: (T, 2), probability of the target being shown from which it stops: the first and the last of a run
+            (``belief.falling``).
     """
 
     row_prior: Tensor
     column_prior: Tensor
     row_held: Tensor
     column_held: Tensor
+    climb: Tensor
+    stretch: Tensor
+    held_along: Tensor
+    held_beside: Tensor
     shown: Tensor
     threshold: Tensor
 
-    def __init__(self, targets: int) -> None:
+    def __init__(self, targets: Sequence[str]) -> None:
         super().__init__()
+        self._targets = tuple(targets)
+        count = len(targets)
         for name, shape in (
-            ("row_prior", (targets, ROW_OFFSETS)),
-            ("column_prior", (targets, COLUMN_OFFSETS)),
-            ("row_held", (targets, 2, ROW_OFFSETS)),
-            ("column_held", (targets, 2, COLUMN_OFFSETS)),
-            ("shown", (targets, EVIDENCE)),
-            ("threshold", (targets,)),
+            ("row_prior", (count, ROW_OFFSETS)),
+            ("column_prior", (count, COLUMN_OFFSETS)),
+            ("row_held", (count, 2, ROW_OFFSETS)),
+            ("column_held", (count, 2, COLUMN_OFFSETS)),
+            ("climb", (LEVELS,)),
+            ("stretch", ()),
+            ("held_along", (2, LEVELS)),
+            ("held_beside", (2, ASIDES)),
+            ("shown", (count, EVIDENCE)),
+            ("threshold", (count, 2)),
         ):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
 
@@ -61,12 +74,19 @@ class Knowledge(nn.Module):
         part: Tensor = getattr(self, name)
         return np.asarray(part[target].numpy(), dtype=np.float64)
 
-    def grids(self, target: int) -> Grids:
-        """What is known of the grids for a target."""
-        return Grids(
+    def known(self, target: int) -> Known:
+        """What is known before a frame is seen, for a target."""
+        grids = Grids(
             (self.of("row_prior", target), self.of("column_prior", target)),
             (self.of("row_held", target), self.of("column_held", target)),
         )
+        return Known(target, grids, self._spines(), TARGET_LEVELS.get(self._targets[target]))
+
+    def _spines(self) -> Spines | None:
+        if not self.stretch:
+            return None
+        climb, held_along, held_beside = (part.numpy() for part in (self.climb, self.held_along, self.held_beside))
+        return Spines(climb, float(self.stretch), held_along, held_beside)
 
 
 class BeliefDecider(Decider):
@@ -83,7 +103,7 @@ class BeliefDecider(Decider):
         config: shape of the locators.
     """
 
-    kind = "usnav-belief-3"
+    kind = "usnav-belief-4"
 
     def __init__(
         self, locators: Sequence[Locator], tracker: Tracker, knowledge: Knowledge, familiarity: Familiarity
@@ -112,6 +132,7 @@ class BeliefDecider(Decider):
         """See Decider."""
         self._glance.prepare()
         where, one, last = self.whereabouts(1), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.uint8)
+        decided = np.zeros(1, dtype=np.int64)
 
         def run(frame: Frame8, said: tuple[Sights, float] | None = None) -> Decision:
             nonlocal last
@@ -120,7 +141,8 @@ class BeliefDecider(Decider):
             outlook = where.see(one, sights, one, fresh)
             shown = self.probability(outlook) * fresh
             values = outlook.offsets.values(shown)
-            action = Action(int(self._choose(values, shown)[0]))
+            action = Action(int(self._choose(values, shown, decided)[0]))
+            decided[:] += 1
             trust = shown if action is Action.STOP else outlook.offsets.closer()[:, action] * fresh
             where.move(one, np.array([action]))
             return Decision(
@@ -136,13 +158,15 @@ class BeliefDecider(Decider):
     def walkers(self, bank: Frames, runs: int) -> Walkers:
         """See Decider."""
         where, sights, last = self.whereabouts(runs), look(self.locators, bank), np.full(runs, -1)
+        decided = np.zeros(runs, dtype=np.int64)
 
         def walk(live: Ints, frames: Ints) -> Ints:
             fresh = (frames != last[live]).astype(np.float64)
             last[live] = frames
             outlook = where.see(live, sights, frames, fresh)
             shown = self.probability(outlook) * fresh
-            actions = self._choose(outlook.offsets.values(shown), shown)
+            actions = self._choose(outlook.offsets.values(shown), shown, decided[live])
+            decided[live] += 1
             where.move(live, actions)
             return actions
 
@@ -165,15 +189,16 @@ class BeliefDecider(Decider):
 
     def whereabouts(self, runs: int) -> Whereabouts:
         """So many new runs."""
-        return Whereabouts(self.knowledge.grids(self._target), self.tracker, self._target, runs)
+        return Whereabouts(self.knowledge.known(self._target), self.tracker, runs)
 
     def probability(self, outlook: Outlook) -> Doubles:
         """Probability (n,) that the target is shown."""
         return np.asarray(1.0 / (1.0 + np.exp(-outlook.evidence @ self.knowledge.of("shown", self._target))))
 
-    def _choose(self, values: Doubles, shown: Doubles) -> Ints:
-        """Stop where the target is shown, else the best move."""
-        stop = shown >= self.knowledge.of("threshold", self._target)
+    def _choose(self, values: Doubles, shown: Doubles, decided: Ints) -> Ints:
+        """Stop where the target is shown, else the best move; of runs that have decided so often (n,)."""
+        first, last = self.knowledge.of("threshold", self._target)
+        stop = shown >= falling(first, last, decided)
         return np.where(stop, int(Action.STOP), values[:, : Action.STOP].argmax(axis=1))
 
     def networks(self) -> dict[str, nn.Module]:
@@ -194,6 +219,6 @@ class BeliefDecider(Decider):
         return lambda: cls(
             [Locator(config) for _ in range(config.members)],
             Tracker(tracker, len(config.targets)),
-            Knowledge(len(config.targets)),
+            Knowledge(config.targets),
             Familiarity(),
         )

@@ -18,6 +18,16 @@ ROW_OFFSETS = 2 * ROWS - 1
 """Offsets of a row from a target's, -10 to 10; offset d is class d + 10."""
 COLUMN_OFFSETS = 2 * COLUMNS - 1
 """Offsets of a column from a target's, -14 to 14; offset d is class d + 14."""
+LEVEL_PARTS = 8
+"""Classes from one vertebra to the next."""
+LOWEST_LEVEL, HIGHEST_LEVEL = -5, 9
+"""Vertebral levels (``us_grid_sim.phantom.spine.SpineLayout.level``) that the classes reach from and to."""
+LEVELS = LEVEL_PARTS * (HIGHEST_LEVEL - LOWEST_LEVEL)
+"""Class k of the vertebral level is that from ``LOWEST_LEVEL + k / LEVEL_PARTS`` on."""
+ASIDE_PITCH, FARTHEST_ASIDE = 0.0025, 0.120
+"""Width of a class of the distance from the spine's midline, and the distance that the classes reach to [m]."""
+ASIDES = 96
+"""Class k of the distance from the midline is that from ``k * ASIDE_PITCH - FARTHEST_ASIDE`` on."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +66,15 @@ class Location(NamedTuple):
         rows: logits (n, T, 21) of how many rows the frame lies below the target (towards the patient's right).
         columns: logits (n, T, 29) of how many columns it lies cranial of the target.
         shown: logit (n, T) of the frame showing the target.
-        features: (n, features), what the answers were read from.
+        levels: logits (n, LEVELS) of the vertebral level.
+        asides: logits (n, ASIDES) of how far the probe stands from the spine's midline, to the right positive.
     """
 
     rows: Tensor
     columns: Tensor
     shown: Tensor
-    features: Tensor
+    levels: Tensor
+    asides: Tensor
 
 
 class _Block(nn.Module):
@@ -109,10 +121,11 @@ class Locator(nn.Module):
         self.trunk.train()
         self.features = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(size, config.features), nn.ReLU())
         self.answers = nn.Linear(config.features, len(config.targets) * (ROW_OFFSETS + COLUMN_OFFSETS + 1))
+        self.places = nn.Linear(config.features, LEVELS + ASIDES)
 
     def forward(self, frames: Tensor) -> Location:
         """What frames uint8 (n, 1, h, w) say."""
         features = self.features(self.trunk(normalised(frames)))
         answers = self.answers(features).view(len(frames), len(self.config.targets), -1)
         rows, columns, shown = answers.split([ROW_OFFSETS, COLUMN_OFFSETS, 1], dim=2)
-        return Location(rows, columns, shown[..., 0], features)
+        return Location(rows, columns, shown[..., 0], *self.places(features).split([LEVELS, ASIDES], dim=1))

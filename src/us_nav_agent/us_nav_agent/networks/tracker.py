@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS
+from us_nav_agent.networks.locator import ASIDES, COLUMN_OFFSETS, LEVELS, ROW_OFFSETS
 
 MOVES = 4
 _ANSWERS = ROW_OFFSETS + COLUMN_OFFSETS + 1
@@ -46,14 +46,22 @@ class Tracked(NamedTuple):
     memory: Tensor
 
 
-def answers_of(rows: Tensor, columns: Tensor, shown: Tensor) -> Tensor:
-    """What a tracker takes in (n, T * 51) of log-probabilities (n, T, 21), (n, T, 29) and logits (n, T)."""
-    parts = [
+def answers_size(targets: int) -> int:
+    """How many numbers a tracker of so many targets takes in at a step."""
+    return targets * _ANSWERS + LEVELS + ASIDES
+
+
+def answers_of(rows: Tensor, columns: Tensor, shown: Tensor, levels: Tensor, asides: Tensor) -> Tensor:
+    """What a tracker takes in (n, ``answers_size(T)``), of log-probabilities (n, T, 21), (n, T, 29), logits (n, T), and
+    log-probabilities (n, LEVELS) and (n, ASIDES).
+    """
+    of_targets = [
         torch.log_softmax(rows, dim=2).clamp(min=-_LEAST),
         torch.log_softmax(columns, dim=2).clamp(min=-_LEAST),
         shown.clamp(-_LEAST, _LEAST).unsqueeze(2),
     ]
-    return torch.cat(parts, dim=2).flatten(1) / _SCALE
+    of_spine = [torch.log_softmax(part, dim=1).clamp(min=-_LEAST) for part in (levels, asides)]
+    return torch.cat([torch.cat(of_targets, dim=2).flatten(1), *of_spine], dim=1) / _SCALE
 
 
 class Tracker(nn.Module):
@@ -68,8 +76,9 @@ class Tracker(nn.Module):
         super().__init__()
         self.config, self._targets = config, targets
         hidden, answers = config.hidden, targets * _ANSWERS
+        self._answers = answers
         self.dropout = nn.Dropout(config.dropout)
-        self.input = nn.Linear(answers + 1 + MOVES, hidden)
+        self.input = nn.Linear(answers_size(targets) + 1 + MOVES, hidden)
         self.memory = nn.GRU(hidden, hidden, batch_first=True)
         self.output = nn.Sequential(
             nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(hidden, answers)
@@ -82,7 +91,7 @@ class Tracker(nn.Module):
         """Follow n runs over some steps.
 
         Args:
-            answers: (n, steps, T * 51), of ``answers_of``.
+            answers: (n, steps, ``answers_size(T)``), of ``answers_of``.
             seen: float (n, steps), 0 where the frame says nothing new; its answers do not count.
             moves: (n, steps, 4), the move that led here as one-hot; zeros where a run begins.
             memory: (1, n, hidden), after the steps before; None at the beginning.
@@ -90,6 +99,6 @@ class Tracker(nn.Module):
         told = answers * seen.unsqueeze(2)
         inputs = torch.relu(self.input(self.dropout(torch.cat([told, seen.unsqueeze(2), moves], dim=2))))
         remembered, memory = self.memory(inputs, memory)
-        said = self.output(torch.cat([inputs, remembered], dim=2)) + self.trust * _SCALE * told
+        said = self.output(torch.cat([inputs, remembered], dim=2)) + self.trust * _SCALE * told[..., : self._answers]
         rows, columns, shown = said.unflatten(2, (self._targets, _ANSWERS)).split([ROW_OFFSETS, COLUMN_OFFSETS, 1], 3)
         return Tracked(rows, columns, shown[..., 0], memory)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.tables import GridTables
 
+from us_nav_agent.belief import falling
 from us_nav_agent.deciders.base import Ints
 from us_nav_agent.deciders.dqn import MsDqnDecider, stop_probabilities
 from us_nav_agent.networks.dueling import DuelingNetwork, StopClassifier
@@ -21,6 +22,8 @@ Labels = npt.NDArray[np.bool_]
 
 _ITERATIONS = 50
 _LONGEST_STEP = 10.0
+_FIRST = (0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+_LAST = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 _THRESHOLDS = 1.0 / (1.0 + np.exp(-np.arange(-4.0, 9.25, 0.25)))
 
 
@@ -111,6 +114,24 @@ def cautious_threshold(probabilities: Doubles, worth: Doubles, subjects: int) ->
     lost = by_subject[best] - by_subject
     error = lost.std(axis=1, ddof=1) / np.sqrt(subjects) if subjects > 1 else 0.0
     return float(_THRESHOLDS[np.flatnonzero(lost.mean(axis=1) <= error).max()])
+
+
+def falling_threshold(probabilities: Doubles, worth: Doubles) -> tuple[float, float]:
+    """The first and the last threshold (``belief.falling``) by which runs are worth most; of equals the highest.
+
+    Worth counts by its fourth root, so that reaching the goal weighs more than the shortest way there: a way twice as
+    long as it need be costs 16 %.
+
+    Args:
+        probabilities: (runs, steps), along walks without a stop.
+        worth: (runs, steps), of an end there (``worth_of_stops``).
+    """
+    steps, counted = np.arange(probabilities.shape[1]), worth**0.25
+
+    def of(pair: tuple[float, float]) -> float:
+        return float(_worth_of_first(probabilities >= falling(*pair, steps), counted).mean())
+
+    return max(((first, last) for first in _FIRST for last in _LAST if last <= first), key=of)
 
 
 def _worth_by_threshold(probabilities: Doubles, worth: Doubles) -> Doubles:

@@ -178,7 +178,7 @@ class BeliefExperiment:
             ARRAY_ROI,
             widths=(32, 64, 128, 256),
             features=96,
-            dropout=0.3,
+            dropout=0.1,
             members=self.locator.members,
             targets=tuple(target.value for target in Target),
         )
@@ -186,7 +186,7 @@ class BeliefExperiment:
     @property
     def tracker_network(self) -> TrackerConfig:
         """Shape of the tracker."""
-        return TrackerConfig(hidden=192, dropout=0.2)
+        return TrackerConfig(hidden=256, dropout=0.1)
 
 
 Experiment = DqnExperiment | ClassificationExperiment | BeliefExperiment

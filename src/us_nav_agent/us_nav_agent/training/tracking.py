@@ -5,7 +5,8 @@
    et al. 2011, DAgger); either strays at random, some walks often and some hardly ever.
 2. One of twenty frames says nothing new, as of a stuck grabber.
 3. Loss: as of a locator, at every step and for all targets, the shown ones weighing three times.
-4. AdamW, weight decay 0.02, one cycle of the learning rate.
+4. AdamW, weight decay 0.02, one cycle of the learning rate; forward passes in bfloat16 where the machine multiplies in
+   it.
 
 Every random number follows from the seed and the number of the update, so a run that was killed ends, on one torch
 thread, in the same weights as one that was not.
@@ -26,16 +27,15 @@ from us_grid_sim.dataset.grid import PreprocessedGrid
 from us_grid_sim.envs.tables import GridTables
 from us_grid_sim.geometry import BINS, FRAMES_PER_BIN
 
-from us_nav_agent.belief import Grids
 from us_nav_agent.deciders.base import Ints
-from us_nav_agent.deciders.whereabouts import Sights, Whereabouts
+from us_nav_agent.deciders.whereabouts import Known, Sights, Whereabouts
 from us_nav_agent.networks.locator import COLUMN_OFFSETS, ROW_OFFSETS
 from us_nav_agent.networks.tracker import MOVES, Tracked, Tracker, TrackerConfig
 from us_nav_agent.rollout import MAX_ACTIONS
 from us_nav_agent.training.experiment import TrackerSettings
 from us_nav_agent.training.localisation import offset_loss
 from us_nav_agent.training.offsets import labels_by_bin
-from us_nav_agent.training.run_folder import Report, TrainProgress, save_torch
+from us_nav_agent.training.run_folder import Report, TrainProgress, computes_in_bfloat16, save_torch
 
 _PARTS = ("tracker", "optimizer", "schedule")
 _SAVE_EVERY = 100
@@ -55,17 +55,17 @@ class Ground:
         tables: of the subjects; ``bins`` are numbers into ``sights``.
         sights: what the locators say of their frames.
         labels: (subjects, T, 165, 3): row class, column class, shown 0 or 1.
-        known: of the grids, for each target.
+        known: of each target.
     """
 
     tables: GridTables
     sights: Sights
     labels: Ints
-    known: Sequence[Grids]
+    known: Sequence[Known]
 
 
 def make_ground(
-    subjects: Sequence[PreprocessedGrid], sights: Sights, targets: Sequence[str], known: Sequence[Grids]
+    subjects: Sequence[PreprocessedGrid], sights: Sights, targets: Sequence[str], known: Sequence[Known]
 ) -> Ground:
     """The ground of ``subjects``, of whose frames, one subject after the other, ``sights`` tell."""
     labels = np.stack([np.stack([labels_by_bin(grid, target) for target in targets]) for grid in subjects])
@@ -156,7 +156,7 @@ def truth(chances: Chances, ground: Ground, target: int) -> Guide:
 def agent(chances: Chances, ground: Ground, tracker: Tracker, target: int) -> Guide:
     """The guide that does what the agent would with ``tracker``."""
     every = np.arange(len(chances.subjects))
-    where = Whereabouts(ground.known[target], tracker, target, len(every))
+    where = Whereabouts(ground.known[target], tracker, len(every))
 
     def guide(step: int, moves: Ints, states: Ints, frames: Ints, fresh: npt.NDArray[np.bool_]) -> Ints:
         if step:
@@ -209,8 +209,10 @@ class _Learner:
     def _loss(self, chances: Chances, walks: Walks) -> Tensor:
         moves = (torch.from_numpy(walks.moves)[..., None] == torch.arange(MOVES)).float()
         seen = torch.from_numpy(walks.fresh).float()
-        said = self.tracker(self._ground.sights.answers[walks.frames], seen, moves)
-        return tracking_loss(said, torch.from_numpy(self._ground.labels[chances.subjects[:, None], :, walks.states]))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=computes_in_bfloat16("cpu")):
+            said = self.tracker(self._ground.sights.answers[walks.frames], seen, moves)
+        labels = torch.from_numpy(self._ground.labels[chances.subjects[:, None], :, walks.states])
+        return tracking_loss(Tracked(*(part.float() for part in said)), labels)
 
     def state(self) -> dict[str, Any]:
         """All that a later process needs to go on."""

@@ -29,6 +29,7 @@ from us_nav_agent.training.experiment import (
     StopSettings,
 )
 from us_nav_agent.training.knowledge import count_grids, learn_stops
+from us_nav_agent.training.levels import Levels, bodies_levels
 from us_nav_agent.training.localisation import train_locators
 from us_nav_agent.training.q_learning import train_q_network
 from us_nav_agent.training.run_folder import Report, TrainProgress, claim, quiet, save_torch
@@ -69,7 +70,8 @@ def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Re
 
     learnt_from = grids | {"train": bodies("train")}
     if isinstance(experiment, BeliefExperiment):
-        decider = _belief(experiment, learnt_from | {"validation": bodies("validation")}, seed, out, progress)
+        levels = bodies_levels(splits["train"], experiment.variants, progress)
+        decider = _belief(experiment, learnt_from | {"validation": bodies("validation")}, levels, seed, out, progress)
     elif experiment.stop is None:
         train, validation = learnt_from["train"], grids["validation"]
         decider = DqnDecider(train_q_network(experiment, train, validation, seed, out, DqnDecider, progress))
@@ -80,14 +82,16 @@ def train(experiment: Experiment, data: Path, seed: int, out: Path, progress: Re
     return save_policy(out / RUN_MODEL, decider)
 
 
-def _belief(experiment: BeliefExperiment, grids: Grids, seed: int, out: Path, progress: Report) -> BeliefDecider:
-    """Locators, then the tracker of what they say, then what is known beside."""
+def _belief(
+    experiment: BeliefExperiment, grids: Grids, levels: Levels, seed: int, out: Path, progress: Report
+) -> BeliefDecider:
+    """Locators, then the tracker of what they say, then what is known beside; ``levels`` of the training bodies."""
     train, validation = grids["train"], grids["validation"]
-    locators = train_locators(experiment, train, seed, out, progress)
+    locators = train_locators(experiment, train, levels, seed, out, progress)
     targets = experiment.network.targets
-    knowledge = count_grids(train, targets)
+    knowledge = count_grids(train, levels, targets)
     known, unseen = (np.concatenate([grid.frames for grid in part]) for part in (train, validation))
-    ground = make_ground(train, look(locators, known), targets, [knowledge.grids(one) for one in range(len(targets))])
+    ground = make_ground(train, look(locators, known), targets, [knowledge.known(one) for one in range(len(targets))])
     tracker = train_tracker(experiment.tracker_network, experiment.tracker, ground, seed, out, progress)
     learn_stops(knowledge, tracker, look(locators, unseen), validation, targets)
     return BeliefDecider(locators, tracker, knowledge, Familiarity.learnt(known, unseen))
