@@ -25,6 +25,11 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "usnav-setup"
 PACKAGES = ("us_grid_sim", "iiwa_bridge", "us_nav_agent")
+# As wheels: the pip of Debian 12 would run `setup.py develop`, which leaves usnav in lib/us_nav_agent (setup.cfg).
+OWN_PACKAGES = (
+    *("--no-deps", "--no-build-isolation", "--use-pep517"),
+    *(word for name in PACKAGES for word in ("-e", f"src/{name}")),
+)
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 OLDEST, NEWEST = (3, 10), (3, 13)
 SPACE_NEEDED = 5 * 2**30
@@ -192,8 +197,7 @@ def rewrite_includes(text: str, python_include: str, numpy_include: str) -> str:
 def install_packages() -> None:
     """Install the locked list and our three packages, editable."""
     pip("--no-deps", "-r", "requirements/lock.txt", log="packages")
-    editable = [word for name in PACKAGES for word in ("-e", f"src/{name}")]
-    pip("--no-deps", "--no-build-isolation", *editable, log="own_packages")
+    pip(*OWN_PACKAGES, log="own_packages")
     fix_cmake_files()
     # rclpy and typesupport libraries are found through this variable; a sourced ROS 2 has set it already.
     site = next((VENV / "lib").glob("python3.*/site-packages"))
@@ -261,7 +265,9 @@ def main() -> int:
             ),
             once(
                 "packages",
-                digest([requirements / "lock.txt", *(ROOT / "src" / name / "setup.py" for name in PACKAGES)]),
+                digest(
+                    [requirements / "lock.txt", *(ROOT / "src" / name / "setup.py" for name in PACKAGES)], *OWN_PACKAGES
+                ),
                 install_packages,
             ),
             once("interfaces", digest([ROOT / "ros2_ws" / "src"]), lambda: colcon_build("us_nav_interfaces")),

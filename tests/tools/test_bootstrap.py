@@ -106,3 +106,21 @@ def test_help_teaches() -> None:
     shown = subprocess.run([sys.executable, ROOT / "tools" / "bootstrap.py", "--help"], capture_output=True, text=True)
     assert shown.returncode == 0
     assert "make demo" in shown.stdout
+
+
+def test_usnav_is_where_the_makefile_and_the_readme_call_it() -> None:
+    assert (Path(sys.executable).parent / "usnav").exists()
+
+
+def test_our_packages_are_installed_as_wheels_whatever_pip_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian 12's pip, 23.0, would run `setup.py develop`, which leaves usnav in lib/us_nav_agent (setup.cfg)."""
+    (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    commands: dict[str, tuple[str | Path, ...]] = {}
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path)
+    monkeypatch.setattr(bootstrap, "run", lambda *command, log: commands.update({log: command}))
+    monkeypatch.setattr(bootstrap, "fix_cmake_files", lambda: 0)
+    bootstrap.install_packages()
+    assert "--use-pep517" in commands["own_packages"]
+    assert commands["own_packages"][-2:] == ("-e", "src/us_nav_agent")
