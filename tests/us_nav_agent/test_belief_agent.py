@@ -30,6 +30,7 @@ from us_nav_agent.networks.locator import (
     Location,
     Locator,
     LocatorConfig,
+    mirrored_targets,
 )
 from us_nav_agent.networks.tracker import TrackerConfig
 from us_nav_agent.policy import load_policy, one_thread, save_policy
@@ -42,7 +43,6 @@ from us_nav_agent.training.localisation import (
     augment_labels,
     augment_places,
     location_loss,
-    mirrored_targets,
     phase_loss,
     train_locators,
 )
@@ -302,6 +302,33 @@ def test_the_agent_does_not_reach_a_target_when_sent_to_another(
 
 
 # --- decisions ----------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_and_its_mirror_image_tell_of_the_same_back() -> None:
+    """Of the mirror image the sides change: rows, joints, and the distance from the midline; all else is alike."""
+    torch.manual_seed(0)
+    locators = [Locator(CONFIG).eval() for _ in range(2)]
+    frames = np.random.default_rng(0).integers(0, 256, (4, 32, 32), dtype=np.uint8)
+    said, mirrored = look(locators, frames), look(locators, np.ascontiguousarray(frames[:, :, ::-1]))
+    sides = [0, 2, 1]
+    assert mirrored.rows[:, sides, ::-1] == pytest.approx(said.rows, abs=1e-5)
+    assert mirrored.columns[:, sides] == pytest.approx(said.columns, abs=1e-5)
+    assert mirrored.shown[:, sides] == pytest.approx(said.shown, abs=1e-5)
+    assert mirrored.levels == pytest.approx(said.levels, abs=1e-5)
+    assert mirrored.asides[:, ::-1] == pytest.approx(said.asides, abs=1e-5)
+    assert said.rows[..., ::-1] != pytest.approx(said.rows, abs=1e-3), "the frames' own sides differ"
+    assert said.shown[:, sides] != pytest.approx(said.shown, abs=1e-3)
+
+
+def test_both_sides_count_alike() -> None:
+    torch.manual_seed(0)
+    locator, order = Locator(CONFIG).eval(), [0, 2, 1]
+    frames = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
+    with torch.no_grad():
+        one, other, both = locator(frames), locator(frames.flip(3)), locator.both_sides(frames)
+    rows = (one.rows.log_softmax(2) + other.rows.log_softmax(2)[:, order].flip(2)) / 2
+    torch.testing.assert_close(both.rows, rows)
+    torch.testing.assert_close(both.shown, (one.shown + other.shown[:, order]) / 2)
 
 
 def test_the_batch_walks_as_single_runs_do(trained: BeliefDecider, backs: list[PreprocessedGrid]) -> None:

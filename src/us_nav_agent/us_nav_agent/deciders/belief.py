@@ -103,7 +103,7 @@ class BeliefDecider(Decider):
         config: shape of the locators.
     """
 
-    kind = "usnav-belief-4"
+    kind = "usnav-belief-5"
 
     def __init__(
         self, locators: Sequence[Locator], tracker: Tracker, knowledge: Knowledge, familiarity: Familiarity

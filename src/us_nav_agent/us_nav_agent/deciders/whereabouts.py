@@ -24,7 +24,7 @@ LONGEST_SURVEY = 12
 
 @dataclass(frozen=True, eq=False)
 class Sights:
-    """What the ensemble says of n frames, for each of T targets: the mean over its members.
+    """What the ensemble says of n frames, for each of T targets: the mean over its members and both sides.
 
     Attributes:
         rows, columns: log-probabilities (n, T, 21), (n, T, 29) of the offsets, up to a constant.
@@ -59,22 +59,16 @@ class Sights:
 
 
 class Ensemble(nn.Module):
-    """Locators as one network: the mean over its members, as in ``Sights``."""
+    """Locators as one network: the mean over its members, each asked of both sides, as in ``Sights``."""
 
     def __init__(self, locators: Sequence[Locator]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(locators)
+        self._locators, self.members = tuple(locators), nn.ModuleList(locators)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         """The parts of ``Sights`` of pictures uint8 (n, 1, h, w)."""
-        said = [one(pictures) for one in self.members]
-        return (
-            torch.stack([torch.log_softmax(one.rows, dim=2) for one in said]).mean(dim=0),
-            torch.stack([torch.log_softmax(one.columns, dim=2) for one in said]).mean(dim=0),
-            torch.stack([one.shown for one in said]).mean(dim=0),
-            torch.stack([torch.log_softmax(one.levels, dim=1) for one in said]).mean(dim=0),
-            torch.stack([torch.log_softmax(one.asides, dim=1) for one in said]).mean(dim=0),
-        )
+        said = [one.both_sides(pictures) for one in self._locators]
+        return tuple(torch.stack(part).mean(dim=0) for part in zip(*said, strict=True))
 
 
 def look(locators: Sequence[Locator], frames: Frames) -> Sights:

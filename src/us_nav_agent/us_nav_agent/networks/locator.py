@@ -4,6 +4,7 @@ A residual network on one frame. Unlike that of Hase et al. 2020 it has batch no
 targets at once: where the third lumbar vertebra is tells where the sacrum is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,6 +77,24 @@ class Location(NamedTuple):
     levels: Tensor
     asides: Tensor
 
+    def logs(self) -> "Location":
+        """The same with log-probabilities in place of the logits of rows, columns, levels and asides."""
+        rows, columns = (torch.log_softmax(part, dim=2) for part in (self.rows, self.columns))
+        levels, asides = (torch.log_softmax(part, dim=1) for part in (self.levels, self.asides))
+        return Location(rows, columns, self.shown, levels, asides)
+
+    def mirrored(self, targets: Sequence[str]) -> "Location":
+        """The same of the frames' mirror images."""
+        order = mirrored_targets(targets)
+        rows, columns, shown = self.rows[:, order].flip(2), self.columns[:, order], self.shown[:, order]
+        return Location(rows, columns, shown, self.levels, self.asides.flip(1))
+
+
+def mirrored_targets(targets: Sequence[str]) -> list[int]:
+    """Number of the target that each one is on a mirrored back."""
+    swap = {"sacroiliac_left": "sacroiliac_right", "sacroiliac_right": "sacroiliac_left"}
+    return [list(targets).index(swap.get(target, target)) for target in targets]
+
 
 class _Block(nn.Module):
     """Two 3 x 3 convolutions with batch normalisation beside a shortcut; it begins as its shortcut."""
@@ -129,3 +148,12 @@ class Locator(nn.Module):
         answers = self.answers(features).view(len(frames), len(self.config.targets), -1)
         rows, columns, shown = answers.split([ROW_OFFSETS, COLUMN_OFFSETS, 1], dim=2)
         return Location(rows, columns, shown[..., 0], *self.places(features).split([LEVELS, ASIDES], dim=1))
+
+    def both_sides(self, frames: Tensor) -> Location:
+        """What frames uint8 (n, 1, h, w) and their mirror images say, the mean of the log-probabilities and of the
+        logits of being shown: a mirrored back is a back too, and the two err apart.
+        """
+        said = self(torch.cat([frames, frames.flip(3)])).logs()
+        here, there = (Location(*parts) for parts in zip(*(part.chunk(2) for part in said), strict=True))
+        pairs = zip(here, there.mirrored(self.config.targets), strict=True)
+        return Location(*((one + other) / 2.0 for one, other in pairs))

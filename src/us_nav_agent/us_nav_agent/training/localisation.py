@@ -40,6 +40,7 @@ from us_nav_agent.networks.locator import (
     Location,
     Locator,
     LocatorConfig,
+    mirrored_targets,
 )
 from us_nav_agent.training.augment import Augmentation, augment_frames, sample_augmentation
 from us_nav_agent.training.experiment import BeliefExperiment
@@ -62,12 +63,6 @@ _COUNTED = -0.8, 5.0
 """Levels between which there are processes to be seen."""
 _LEAST_COUNTED = 4.0
 """Frames over the spine that a batch is taken to have at least, so that a single one does not weigh as all."""
-
-
-def mirrored_targets(targets: Sequence[str]) -> list[int]:
-    """Number of the target that each one is on a mirrored back."""
-    swap = {"sacroiliac_left": "sacroiliac_right", "sacroiliac_right": "sacroiliac_left"}
-    return [list(targets).index(swap.get(target, target)) for target in targets]
 
 
 def augment_labels(labels: Tensor, record: Augmentation, targets: Sequence[str]) -> Tensor:
