@@ -119,14 +119,14 @@ def cautious_threshold(probabilities: Doubles, worth: Doubles, subjects: int) ->
 def falling_threshold(probabilities: Doubles, worth: Doubles) -> tuple[float, float]:
     """The first and the last threshold (``belief.falling``) by which runs are worth most; of equals the highest.
 
-    Worth counts by its fourth root, so that reaching the goal weighs more than the shortest way there: a way twice as
-    long as it need be costs 16 %.
+    Worth counts by its third root, so that reaching the goal weighs more than the shortest way there: a way twice as
+    long as it need be costs 21 %.
 
     Args:
         probabilities: (runs, steps), along walks without a stop.
         worth: (runs, steps), of an end there (``worth_of_stops``).
     """
-    steps, counted = np.arange(probabilities.shape[1]), worth**0.25
+    steps, counted = np.arange(probabilities.shape[1]), np.cbrt(worth)
 
     def of(pair: tuple[float, float]) -> float:
         return float(_worth_of_first(probabilities >= falling(*pair, steps), counted).mean())
