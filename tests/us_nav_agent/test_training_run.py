@@ -20,7 +20,7 @@ from us_nav_agent.belief import falling
 from us_nav_agent.deciders import DqnDecider, MsDqnDecider
 from us_nav_agent.deciders.base import frame_outputs
 from us_nav_agent.errors import TrainingError
-from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, Values
+from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, StopClassifier, Values
 from us_nav_agent.policy import load_policy
 from us_nav_agent.rollout import Runs, run_all
 from us_nav_agent.training import TrainProgress, load_experiment, q_learning, train
@@ -32,6 +32,7 @@ from us_nav_agent.training.calibration import (
     worth_of_stops,
 )
 from us_nav_agent.training.experiment import FOLDER, DqnExperiment, DqnSettings, MemorySettings, StopSettings
+from us_nav_agent.training.run_folder import layout
 from us_nav_agent.training.stop import balanced_batches, choose_threshold, labelled_frames, train_stop
 
 MakeGrid = Callable[..., PreprocessedGrid]
@@ -522,3 +523,20 @@ def test_an_agent_without_a_stop_classifier_is_trained_and_walks(
     assert not (tmp_path / "stop.pt").exists()
     runs = run_all(policy.decider, [toy_grid()], seed=0)
     assert runs.actions.min() >= 1
+
+
+@pytest.mark.parametrize("channels", [4, 8])
+def test_gradients_in_the_training_layout_are_those_of_the_plain_one(channels: int) -> None:
+    """Without AVX-512 oneDNN wrote past a buffer's end where fewer than 8 channels lay last, and the process ended."""
+    torch.manual_seed(0)
+    widths = (channels, channels, 16, 16)
+    pictures = torch.randint(0, 256, (64, 1, 32, 32), dtype=torch.uint8)
+
+    def gradient(memory_format: torch.memory_format) -> torch.Tensor:
+        torch.manual_seed(1)
+        network = StopClassifier(NetworkConfig(32, 32, (0, 0, 32, 32), widths, 16)).to(memory_format=memory_format)  # type: ignore[call-overload]
+        network(pictures.contiguous(memory_format=memory_format)).square().sum().backward()
+        return torch.cat([one.grad.flatten() for one in network.parameters()])
+
+    expected = gradient(torch.contiguous_format)
+    torch.testing.assert_close(gradient(layout(widths)), expected, atol=1e-4 * float(expected.abs().max()), rtol=1e-3)

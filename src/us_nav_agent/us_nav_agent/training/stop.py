@@ -16,7 +16,7 @@ from us_nav_agent.networks.dueling import NetworkConfig, StopClassifier
 from us_nav_agent.training.augment import augment_frames, sample_augmentation
 from us_nav_agent.training.calibration import platt_scaling
 from us_nav_agent.training.experiment import StopSettings
-from us_nav_agent.training.run_folder import computes_in_bfloat16, device, save_torch
+from us_nav_agent.training.run_folder import computes_in_bfloat16, device, layout, save_torch
 
 Frames = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.bool_]
@@ -61,7 +61,8 @@ class _Learner:
         torch.manual_seed(seed)
         self.rng, self.generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
         self.network = StopClassifier(config).to(device())
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # with bfloat16 a third faster
+        self.layout = layout(config.widths)
+        self.network.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.learning_rate, weight_decay=1e-2)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, settings.learning_rate, total_steps=settings.epochs * batches
@@ -73,7 +74,7 @@ class _Learner:
         record = sample_augmentation(len(labels), self.generator, wide=True)
         pictures = augment_frames(torch.from_numpy(frames).unsqueeze(1), record).to(device())
         with torch.autocast(device(), dtype=torch.bfloat16, enabled=computes_in_bfloat16(device())):
-            logits = self.network(pictures.contiguous(memory_format=torch.channels_last))
+            logits = self.network(pictures.contiguous(memory_format=self.layout))
         wanted = torch.from_numpy(labels).float().to(device())
         loss = functional.binary_cross_entropy_with_logits(logits.float(), wanted)
         self.optimizer.zero_grad()
