@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from safetensors.torch import save
 from us_grid_sim.preprocess import Frame8
 
 from us_nav_agent.deciders import DECIDERS, Decider, Decision
+from us_nav_agent.deciders.base import one_thread
 from us_nav_agent.errors import ModelError
 
 __all__ = [
@@ -33,17 +34,6 @@ __all__ = [
 SUFFIX = ".safetensors"
 RUN_MODEL = "model.safetensors"
 """Name of the model file in the folder of a training run."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: sums come in one order, so the same frames give the same bits in any process."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class Policy:

@@ -4,8 +4,11 @@ A decider holds networks and the rule by which they decide, no file and no run: 
 ``rollout`` walks whole grids with it.
 """
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -142,6 +145,7 @@ class Decider(ABC):
 
 
 Config = TypeVar("Config")
+Result = TypeVar("Result")
 
 
 def read_config(kind: type[Config], content: Mapping[str, Any]) -> Config:
@@ -152,10 +156,34 @@ def read_config(kind: type[Config], content: Mapping[str, Any]) -> Config:
     return kind(**fields)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: sums come in one order, so the same frames give the same bits in any process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def in_batches(ask: Callable[[slice], Result], count: int) -> list[Result]:
+    """What ``ask`` makes of each batch of ``count`` frames, in their order.
+
+    The batches share the cores, each of them on one torch thread: the bits are those of one core.
+    """
+
+    def one(first: int) -> Result:
+        with torch.inference_mode():
+            return ask(slice(first, first + BATCH))
+
+    with one_thread(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(one, range(0, count, BATCH)))
+
+
 def frame_outputs(network: Callable[[torch.Tensor], torch.Tensor], frames: Frames, device: str = "cpu") -> Floats:
     """What a network on ``device`` makes of each of the frames uint8 (n, h, w) alone: (n, ...)."""
     pictures = torch.from_numpy(frames).unsqueeze(1)
-    with torch.inference_mode():
-        parts = [network(pictures[first : first + BATCH].to(device)).cpu() for first in range(0, len(frames), BATCH)]
-        outputs: Floats = torch.cat(parts).numpy()
+    parts = in_batches(lambda batch: network(pictures[batch].to(device)).cpu(), len(frames))
+    outputs: Floats = torch.cat(parts).numpy()
     return outputs

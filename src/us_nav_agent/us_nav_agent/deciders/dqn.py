@@ -15,7 +15,6 @@ from us_grid_sim.geometry import Action
 from us_grid_sim.preprocess import Frame8, Preprocess
 
 from us_nav_agent.deciders.base import (
-    BATCH,
     Decider,
     Decision,
     Floats,
@@ -24,6 +23,7 @@ from us_nav_agent.deciders.base import (
     Run,
     Walkers,
     frame_outputs,
+    in_batches,
     read_config,
 )
 from us_nav_agent.deciders.window import Window, Windows
@@ -221,9 +221,9 @@ def _state_values(q: DuelingNetwork, bank: Frames) -> Floats:
 def _greedy(q: DuelingNetwork, bank: Frames, memory: Ints, moves: Floats) -> Ints:
     """The best action (n,) for frame numbers (n, frames) and action memories (n, moves * actions)."""
     actions = torch.from_numpy(moves)
-    best = []
-    with torch.inference_mode():
-        for first in range(0, len(memory), BATCH):
-            frames = torch.from_numpy(bank[memory[first : first + BATCH]])
-            best.append(q.both_sides(frames, actions[first : first + BATCH]).q.argmax(dim=1).numpy())
-    return np.concatenate(best)
+
+    def best(batch: slice) -> Ints:
+        q_values = q.both_sides(torch.from_numpy(bank[memory[batch]]), actions[batch]).q
+        return np.asarray(q_values.argmax(dim=1).numpy())
+
+    return np.concatenate(in_batches(best, len(memory)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from us_nav_agent.belief import Belief, Doubles, Grids, Offsets, agreed
-from us_nav_agent.deciders.base import BATCH, Floats, Frames, Ints
+from us_nav_agent.deciders.base import Floats, Frames, Ints, in_batches
 from us_nav_agent.networks.locator import Locator
 from us_nav_agent.networks.tracker import MOVES, Tracker, answers_of
 from us_nav_agent.spine import Spine, Spines
@@ -74,8 +74,7 @@ class Ensemble(nn.Module):
 def look(locators: Sequence[Locator], frames: Frames) -> Sights:
     """What the ensemble says of frames uint8 (n, h, w)."""
     pictures, ensemble = torch.from_numpy(frames).unsqueeze(1), Ensemble(locators)
-    with torch.inference_mode():
-        parts = [ensemble(pictures[first : first + BATCH]) for first in range(0, len(frames), BATCH)]
+    parts = in_batches(lambda batch: ensemble(pictures[batch]), len(frames))
     return Sights(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
 
 
