@@ -288,6 +288,36 @@ def test_a_signal_ends_the_node_cleanly(ros_env: dict[str, str], number: int) ->
     assert (process.returncode, "Traceback" in output) == (0, False), output
 
 
+TOLD_WHILE_MADE = """
+import os, signal
+from iiwa_bridge.ros.running import run
+from iiwa_bridge.ros.shutdown import leave
+from rclpy.node import Node
+
+class Holder(Node):
+    finished, exit_code = False, 0
+
+    def __init__(self):
+        super().__init__("holder")
+        print("holds a robot", flush=True)
+        os.kill(os.getpid(), signal.{name})
+        print("whole", flush=True)
+
+    def close(self):
+        print("gave it back", flush=True)
+
+leave(run(Holder))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_the_node_is_made_ends_it_once_it_is_whole(ros_env: dict[str, str], name: str) -> None:
+    """Cut short in its making it would leave a robot that nobody gives back, or half an object of rclpy."""
+    command = [sys.executable, "-c", TOLD_WHILE_MADE.format(name=name)]
+    ended = subprocess.run(command, env=ros_env, text=True, capture_output=True, timeout=30.0)
+    assert (ended.returncode, ended.stdout.split("\n")) == (0, ["holds a robot", "whole", "gave it back", ""]), ended
+
+
 def test_the_stop_works_within_100_ms_while_the_nodes_own_executor_hangs(ros_env: dict[str, str]) -> None:
     with node_rig() as rig:
         rig.operator.meet()

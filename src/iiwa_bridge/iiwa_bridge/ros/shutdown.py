@@ -1,4 +1,4 @@
-"""How SIGINT and SIGTERM end a node: at once while it is made, between two callbacks while it spins, and once.
+"""How SIGINT and SIGTERM end a node: once it is made, between two callbacks while it spins, and once.
 
 us_grid_sim has the same; neither package imports the other.
 """

@@ -1,6 +1,6 @@
 """What every node's main does: start, spin, end cleanly on SIGINT and SIGTERM, say an error in one line.
 
-iiwa_bridge has the same for its nodes; neither package imports the other.
+iiwa_bridge has nearly the same for its nodes, which are never left half made; neither package imports the other.
 """
 
 import gc
