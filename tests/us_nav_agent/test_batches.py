@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from us_nav_agent.deciders.base import BATCH, frame_outputs, in_batches
+from us_nav_agent.networks.batches import BATCH, frame_outputs, in_batches
 
 COUNT = 3 * BATCH + 5
 

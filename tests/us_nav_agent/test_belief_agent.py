@@ -18,6 +18,7 @@ from us_nav_agent.deciders.whereabouts import look
 from us_nav_agent.errors import ModelError
 from us_nav_agent.evaluation import evaluate_seeds
 from us_nav_agent.familiarity import Familiarity
+from us_nav_agent.networks.batches import one_thread
 from us_nav_agent.networks.locator import (
     ASIDE_PITCH,
     ASIDES,
@@ -33,7 +34,7 @@ from us_nav_agent.networks.locator import (
     mirrored_targets,
 )
 from us_nav_agent.networks.tracker import TrackerConfig
-from us_nav_agent.policy import load_policy, one_thread, save_policy
+from us_nav_agent.policy import load_policy, save_policy
 from us_nav_agent.rollout import MAX_ACTIONS, run_all
 from us_nav_agent.training import localisation
 from us_nav_agent.training.augment import Augmentation, sample_augmentation

@@ -18,7 +18,8 @@ from us_nav_agent.deciders.classifier import ClassifierDecider, classifier_logit
 from us_nav_agent.errors import ModelError, TrainingError
 from us_nav_agent.evaluation import evaluate
 from us_nav_agent.networks.baselines import DenseNetClassifier, DenseNetConfig
-from us_nav_agent.policy import digest_file, install_model, load_policy, one_thread, save_policy
+from us_nav_agent.networks.batches import one_thread
+from us_nav_agent.policy import digest_file, install_model, load_policy, save_policy
 from us_nav_agent.rollout import run_all
 from us_nav_agent.training import TrainProgress, classification, load_experiment, train
 from us_nav_agent.training.augment import Augmentation, mirror_moves, sample_augmentation

@@ -18,8 +18,9 @@ from us_nav_agent.errors import UsNavAgentError
 from us_nav_agent.evaluation import EvaluationResult, evaluate, evaluate_baseline, evaluate_seeds
 from us_nav_agent.evaluation.bootstrap import summarise
 from us_nav_agent.evaluation.metrics import policy_correctness, reachability
+from us_nav_agent.networks.batches import one_thread
 from us_nav_agent.networks.dueling import DuelingNetwork, NetworkConfig, StopClassifier, Values
-from us_nav_agent.policy import Policy, load_policy, one_thread, save_policy
+from us_nav_agent.policy import Policy, load_policy, save_policy
 from us_nav_agent.rollout import MAX_ACTIONS, Runs, run_all
 
 GOALS = (Bin(5, 2), Bin(5, 3))

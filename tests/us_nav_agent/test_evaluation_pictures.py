@@ -19,8 +19,9 @@ from us_nav_agent.evaluation.look import far_corner, replay, state_values
 from us_nav_agent.evaluation.maps import draw_reachability, draw_values
 from us_nav_agent.evaluation.report import write_reachability, write_run, write_tables, write_values
 from us_nav_agent.networks.baselines import DenseNetClassifier, DenseNetConfig
+from us_nav_agent.networks.batches import one_thread
 from us_nav_agent.networks.dueling import NetworkConfig, Values
-from us_nav_agent.policy import Policy, load_policy, one_thread
+from us_nav_agent.policy import Policy, load_policy
 from us_nav_agent.rollout import walk
 
 MakeGrid = Callable[..., PreprocessedGrid]

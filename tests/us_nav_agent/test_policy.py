@@ -20,16 +20,9 @@ from us_grid_sim.errors import FrameError
 from us_grid_sim.geometry import FRAME_HEIGHT, FRAME_WIDTH, Action
 from us_nav_agent.deciders.dqn import DqnDecider, MsDqnDecider, decide
 from us_nav_agent.errors import ModelError
+from us_nav_agent.networks.batches import one_thread
 from us_nav_agent.networks.dueling import MIRRORED, DuelingNetwork, NetworkConfig, StopClassifier
-from us_nav_agent.policy import (
-    Decision,
-    check_digest,
-    find_model,
-    list_models,
-    load_policy,
-    one_thread,
-    save_policy,
-)
+from us_nav_agent.policy import Decision, check_digest, find_model, list_models, load_policy, save_policy
 
 Networks = tuple[DuelingNetwork, StopClassifier]
 Frames = np.ndarray[Any, np.dtype[np.uint8]]

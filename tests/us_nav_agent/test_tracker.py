@@ -14,6 +14,7 @@ from us_grid_sim.geometry import BINS, FRAMES_PER_BIN, Action, Bin
 from us_grid_sim.phantom.target import Target
 from us_nav_agent.belief import Offsets
 from us_nav_agent.deciders.whereabouts import LONGEST_SURVEY, Outlook, Sights, Whereabouts
+from us_nav_agent.networks.batches import one_thread
 from us_nav_agent.networks.locator import (
     ASIDE_PITCH,
     ASIDES,
@@ -25,7 +26,6 @@ from us_nav_agent.networks.locator import (
     ROW_OFFSETS,
 )
 from us_nav_agent.networks.tracker import MOVES, Tracked, Tracker, TrackerConfig, answers_of, answers_size
-from us_nav_agent.policy import one_thread
 from us_nav_agent.rollout import MAX_ACTIONS
 from us_nav_agent.training import knowledge as stops
 from us_nav_agent.training import tracking

@@ -18,8 +18,8 @@ from us_grid_sim.envs.tables import GridTables
 from us_grid_sim.geometry import BINS, Action, Bin, goal_distance
 from us_nav_agent.belief import falling
 from us_nav_agent.deciders import DqnDecider, MsDqnDecider
-from us_nav_agent.deciders.base import frame_outputs
 from us_nav_agent.errors import TrainingError
+from us_nav_agent.networks.batches import frame_outputs
 from us_nav_agent.networks.dueling import PRESETS, NetworkConfig, StopClassifier, Values
 from us_nav_agent.policy import load_policy
 from us_nav_agent.rollout import Runs, run_all
@@ -32,7 +32,7 @@ from us_nav_agent.training.calibration import (
     worth_of_stops,
 )
 from us_nav_agent.training.experiment import FOLDER, DqnExperiment, DqnSettings, MemorySettings, StopSettings
-from us_nav_agent.training.run_folder import layout
+from us_nav_agent.training.machine import layout
 from us_nav_agent.training.stop import balanced_batches, choose_threshold, labelled_frames, train_stop
 
 MakeGrid = Callable[..., PreprocessedGrid]

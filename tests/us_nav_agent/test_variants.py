@@ -16,7 +16,7 @@ from us_grid_sim.geometry import BINS
 from us_grid_sim.phantom.record import sample_subject
 from us_grid_sim.phantom.target import Target
 from us_grid_sim.preprocess import Preprocess
-from us_nav_agent.policy import one_thread
+from us_nav_agent.networks.batches import one_thread
 from us_nav_agent.training import variants
 from us_nav_agent.training.levels import bodies_levels
 from us_nav_agent.training.run_folder import TrainProgress, quiet

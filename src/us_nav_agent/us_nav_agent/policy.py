@@ -14,8 +14,8 @@ from safetensors.torch import save
 from us_grid_sim.preprocess import Frame8
 
 from us_nav_agent.deciders import DECIDERS, Decider, Decision
-from us_nav_agent.deciders.base import one_thread
 from us_nav_agent.errors import ModelError
+from us_nav_agent.networks.batches import one_thread
 
 __all__ = [
     "Decision",
@@ -27,7 +27,6 @@ __all__ = [
     "list_models",
     "load_policy",
     "models_folder",
-    "one_thread",
     "save_policy",
 ]
 

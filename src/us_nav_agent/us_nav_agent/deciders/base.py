@@ -4,17 +4,13 @@ A decider holds networks and the rule by which they decide, no file and no run: 
 ``rollout`` walks whole grids with it.
 """
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 from us_grid_sim.geometry import Action
 from us_grid_sim.preprocess import Frame8, Preprocess
@@ -24,9 +20,6 @@ from us_nav_agent.errors import ModelError
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.uint8]
-
-BATCH = 64
-"""Frames that networks take in one call where there are many; of more the activations leave the cache."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +138,6 @@ class Decider(ABC):
 
 
 Config = TypeVar("Config")
-Result = TypeVar("Result")
 
 
 def read_config(kind: type[Config], content: Mapping[str, Any]) -> Config:
@@ -154,36 +146,3 @@ def read_config(kind: type[Config], content: Mapping[str, Any]) -> Config:
         name: tuple(value) if isinstance(value, list) else value for name, value in content["network"].items()
     }
     return kind(**fields)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: sums come in one order, so the same frames give the same bits in any process."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def in_batches(ask: Callable[[slice], Result], count: int) -> list[Result]:
-    """What ``ask`` makes of each batch of ``count`` frames, in their order.
-
-    The batches share the cores, each of them on one torch thread: the bits are those of one core.
-    """
-
-    def one(first: int) -> Result:
-        with torch.inference_mode():
-            return ask(slice(first, first + BATCH))
-
-    with one_thread(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(one, range(0, count, BATCH)))
-
-
-def frame_outputs(network: Callable[[torch.Tensor], torch.Tensor], frames: Frames, device: str = "cpu") -> Floats:
-    """What a network on ``device`` makes of each of the frames uint8 (n, h, w) alone: (n, ...)."""
-    pictures = torch.from_numpy(frames).unsqueeze(1)
-    parts = in_batches(lambda batch: network(pictures[batch].to(device)).cpu(), len(frames))
-    outputs: Floats = torch.cat(parts).numpy()
-    return outputs

@@ -10,8 +10,9 @@ from torch import nn
 from us_grid_sim.geometry import Action
 from us_grid_sim.preprocess import Frame8, Preprocess
 
-from us_nav_agent.deciders.base import Decider, Decision, Floats, Frames, Run, Walkers, frame_outputs, read_config
+from us_nav_agent.deciders.base import Decider, Decision, Floats, Frames, Run, Walkers, read_config
 from us_nav_agent.networks.baselines import DenseNetClassifier, DenseNetConfig
+from us_nav_agent.networks.batches import frame_outputs
 
 
 class ClassifierDecider(Decider):

@@ -14,19 +14,9 @@ from torch import nn
 from us_grid_sim.geometry import Action
 from us_grid_sim.preprocess import Frame8, Preprocess
 
-from us_nav_agent.deciders.base import (
-    Decider,
-    Decision,
-    Floats,
-    Frames,
-    Ints,
-    Run,
-    Walkers,
-    frame_outputs,
-    in_batches,
-    read_config,
-)
+from us_nav_agent.deciders.base import Decider, Decision, Floats, Frames, Ints, Run, Walkers, read_config
 from us_nav_agent.deciders.window import Window, Windows
+from us_nav_agent.networks.batches import frame_outputs, in_batches
 from us_nav_agent.networks.dueling import DuelingNetwork, NetworkConfig, StopClassifier
 
 _TEMPERATURE = 0.05

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from us_nav_agent.belief import Belief, Doubles, Grids, Offsets, agreed
-from us_nav_agent.deciders.base import Floats, Frames, Ints, in_batches
+from us_nav_agent.deciders.base import Floats, Frames, Ints
+from us_nav_agent.networks.batches import in_batches
 from us_nav_agent.networks.locator import Locator
 from us_nav_agent.networks.tracker import MOVES, Tracker, answers_of
 from us_nav_agent.spine import Spine, Spines

@@ -13,7 +13,7 @@ from us_grid_sim.geometry import COLUMNS
 from us_nav_agent.deciders.base import Decider
 from us_nav_agent.evaluation.figures import save
 from us_nav_agent.evaluation.metrics import Floats
-from us_nav_agent.policy import one_thread
+from us_nav_agent.networks.batches import one_thread
 
 BINS = 15
 """Classes of equal width that probabilities are put in (Guo et al. 2017)."""

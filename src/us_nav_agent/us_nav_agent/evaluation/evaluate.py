@@ -12,7 +12,8 @@ from us_nav_agent.evaluation.bootstrap import summarise
 from us_nav_agent.evaluation.metrics import measure
 from us_nav_agent.evaluation.result import EvaluationResult, Model
 from us_nav_agent.evaluation.scripted import BASELINES, run_baseline
-from us_nav_agent.policy import Policy, one_thread
+from us_nav_agent.networks.batches import one_thread
+from us_nav_agent.policy import Policy
 from us_nav_agent.rollout import Runs, run_all
 
 

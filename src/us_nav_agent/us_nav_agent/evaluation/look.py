@@ -10,7 +10,7 @@ from us_grid_sim.preprocess import Frame8
 from us_nav_agent.bags.run import RunStep
 from us_nav_agent.deciders.base import Decider
 from us_nav_agent.evaluation.metrics import Floats, shortest_moves
-from us_nav_agent.policy import one_thread
+from us_nav_agent.networks.batches import one_thread
 from us_nav_agent.rollout import Runs
 
 _CORNERS = (Bin(0, 0), Bin(0, 14), Bin(10, 0), Bin(10, 14))

@@ -41,16 +41,8 @@ from us_nav_agent.networks.baselines import DenseNetClassifier
 from us_nav_agent.rollout import walk
 from us_nav_agent.training.augment import augment_frames, mirror_moves, sample_augmentation
 from us_nav_agent.training.experiment import ClassificationExperiment
-from us_nav_agent.training.run_folder import (
-    Report,
-    TrainProgress,
-    computes_in_bfloat16,
-    device,
-    note_on,
-    save_torch,
-    summary_of,
-    write_evaluations,
-)
+from us_nav_agent.training.machine import computes_in_bfloat16, device
+from us_nav_agent.training.run_folder import Report, TrainProgress, note_on, save_torch, summary_of, write_evaluations
 
 Frames = npt.NDArray[np.uint8]
 Shares = npt.NDArray[np.float32]

@@ -45,8 +45,9 @@ from us_nav_agent.networks.locator import (
 from us_nav_agent.training.augment import Augmentation, augment_frames, sample_augmentation
 from us_nav_agent.training.experiment import BeliefExperiment
 from us_nav_agent.training.levels import OVER_THE_SPINE, Levels
+from us_nav_agent.training.machine import computes_in_bfloat16, device, layout
 from us_nav_agent.training.offsets import labels_of
-from us_nav_agent.training.run_folder import Report, TrainProgress, computes_in_bfloat16, device, layout, save_torch
+from us_nav_agent.training.run_folder import Report, TrainProgress, save_torch
 
 _PARTS = ("network", "optimizer", "schedule")
 _SAVE_EVERY = 100

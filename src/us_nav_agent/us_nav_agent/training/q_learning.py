@@ -19,10 +19,10 @@ from us_nav_agent.replay.prioritized import PrioritizedReplayBuffer
 from us_nav_agent.rollout import run_all
 from us_nav_agent.training.dqn import FrameBank, PrioritizedDoubleDQN, ReferencePolicy
 from us_nav_agent.training.experiment import DqnExperiment
+from us_nav_agent.training.machine import device
 from us_nav_agent.training.run_folder import (
     Report,
     TrainProgress,
-    device,
     note_on,
     save_torch,
     summary_of,

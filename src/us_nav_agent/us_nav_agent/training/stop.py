@@ -10,13 +10,14 @@ import torch
 from torch.nn import functional
 from us_grid_sim.dataset.grid import PreprocessedGrid
 
-from us_nav_agent.deciders.base import frame_outputs
 from us_nav_agent.deciders.dqn import stop_probabilities
+from us_nav_agent.networks.batches import frame_outputs
 from us_nav_agent.networks.dueling import NetworkConfig, StopClassifier
 from us_nav_agent.training.augment import augment_frames, sample_augmentation
 from us_nav_agent.training.calibration import platt_scaling
 from us_nav_agent.training.experiment import StopSettings
-from us_nav_agent.training.run_folder import computes_in_bfloat16, device, layout, save_torch
+from us_nav_agent.training.machine import computes_in_bfloat16, device, layout
+from us_nav_agent.training.run_folder import save_torch
 
 Frames = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.bool_]

@@ -34,8 +34,9 @@ from us_nav_agent.networks.tracker import MOVES, Tracked, Tracker, TrackerConfig
 from us_nav_agent.rollout import MAX_ACTIONS
 from us_nav_agent.training.experiment import TrackerSettings
 from us_nav_agent.training.localisation import offset_loss
+from us_nav_agent.training.machine import computes_in_bfloat16
 from us_nav_agent.training.offsets import labels_by_bin
-from us_nav_agent.training.run_folder import Report, TrainProgress, computes_in_bfloat16, save_torch
+from us_nav_agent.training.run_folder import Report, TrainProgress, save_torch
 
 _PARTS = ("tracker", "optimizer", "schedule")
 _SAVE_EVERY = 100

@@ -13,7 +13,8 @@ from us_nav_agent.bags.run import RunStep
 from us_nav_agent.deciders.base import Decision
 from us_nav_agent.evaluation.bags.ahead import FramesAhead
 from us_nav_agent.evaluation.bags.recording import RecordedDecision, Recording
-from us_nav_agent.policy import Policy, one_thread
+from us_nav_agent.networks.batches import one_thread
+from us_nav_agent.policy import Policy
 
 PICTURED_RUNS = 3
 """Runs that are drawn."""

@@ -15,7 +15,8 @@ from us_nav_agent.evaluation.closed_loop.measure import GridRecord, RunRecord, m
 from us_nav_agent.evaluation.closed_loop.plan import Job, Settings, sample_jobs
 from us_nav_agent.evaluation.closed_loop.result import ClosedLoopResult
 from us_nav_agent.evaluation.result import Model
-from us_nav_agent.policy import load_policy, one_thread
+from us_nav_agent.networks.batches import one_thread
+from us_nav_agent.policy import load_policy
 from us_nav_agent.workers import work_through
 
 RUNS = "runs"

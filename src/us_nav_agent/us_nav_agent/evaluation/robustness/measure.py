@@ -13,7 +13,7 @@ from us_nav_agent.deciders.base import Decider, Ints, Walkers
 from us_nav_agent.evaluation.metrics import false_stops, policy_correctness, reachability
 from us_nav_agent.evaluation.robustness.conditions import Chance, Grabber, Scan
 from us_nav_agent.evaluation.robustness.scan import Patient, scan_patient, shown_bins
-from us_nav_agent.policy import one_thread
+from us_nav_agent.networks.batches import one_thread
 from us_nav_agent.rollout import Runs, walk
 
 METRICS: dict[str, Callable[[Runs], npt.NDArray[np.float64]]] = {
