@@ -26,7 +26,7 @@ def test_every_frame_is_in_one_batch_and_in_its_place() -> None:
 def test_the_batches_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     cores(monkeypatch, 2)
     both = threading.Barrier(2)
-    in_batches(lambda batch: both.wait(timeout=30.0), 2 * BATCH)  # one after the other they would wait for ever
+    in_batches(lambda batch: both.wait(timeout=30.0), 2 * BATCH)  # one after the other they would wait in vain
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
